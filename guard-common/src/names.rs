@@ -1,0 +1,35 @@
+//! Names that the kernel object and the daemon must spell the same. Each stands in the object as the name of a static
+//! or a function; a host test parses the object and finds every one.
+
+/// The XDP program that decides on packets.
+pub const PROGRAM_GUARD: &str = "guard";
+/// The XDP program that reports what the running CPU's gates hold; run by test_run, never attached.
+pub const PROGRAM_FLUSH: &str = "guard_flush";
+
+/// Array of maps, [`crate::generation::SLOTS`] slots: a generation each.
+pub const POLICY: &str = "POLICY";
+/// Array of one [`crate::generation::Live`].
+pub const LIVE: &str = "LIVE";
+/// Hash from 16 address bytes to nothing of meaning: own addresses of guarded interfaces.
+pub const ADDRESSES: &str = "ADDRESSES";
+/// Array of one u64: [`crate::records::address_bit`] of every key in `ADDRESSES`.
+pub const ADDRESS_BITS: &str = "ADDRESS_BITS";
+/// Per-CPU array of [`crate::records::Counter`], by [`crate::records::counter_index`].
+pub const COUNTERS: &str = "COUNTERS";
+/// Per-CPU array of [`crate::records::Counter`], by [`crate::packet::LinkType`].
+pub const LINK_TYPES: &str = "LINK_TYPES";
+/// Per-CPU array of [`crate::records::GateSet`].
+pub const GATES: &str = "GATES";
+/// Per-CPU array of one [`crate::records::Budget`].
+pub const BUDGET: &str = "BUDGET";
+/// Per-CPU array of [`crate::records::Unreported`], by [`crate::policy::Reason`].
+pub const UNREPORTED: &str = "UNREPORTED";
+/// Ring buffer of [`crate::records::BlockEvent`].
+pub const EVENTS: &str = "EVENTS";
+
+/// Global of type u64: the random seed of the gates' hash.
+pub const GATE_SEED: &str = "GATE_SEED";
+
+/// Every map that guard's own code names.
+pub const MAPS: [&str; 10] =
+    [POLICY, LIVE, ADDRESSES, ADDRESS_BITS, COUNTERS, LINK_TYPES, GATES, BUDGET, UNREPORTED, EVENTS];

@@ -1,0 +1,77 @@
+//! The transport layer: ports, TCP flags, the type of control messages.
+
+use super::{Fragment, Frame, Packet, Parsed, Span, network::Transport, protocol};
+
+const TCP_HEADER: u32 = 20;
+const UDP_HEADER: u32 = 8;
+const CONTROL_HEADER: u32 = 8;
+
+#[inline(always)]
+pub(super) fn parse<F: Frame>(frame: &F, transport: Transport, packet: &mut Packet) -> Parsed {
+    let whole = if packet.fragment == Fragment::Later {
+        !overlaps_tcp_header(packet.protocol, transport.fragment_offset)
+    } else {
+        read_header(frame, transport.bytes, packet).is_some()
+    };
+    if whole { Parsed::Ip } else { Parsed::Malformed }
+}
+
+/// Tells whether a later fragment would write over the TCP header that the first one must hold whole (RFC 1858, 3;
+/// RFC 3128).
+#[inline(always)]
+const fn overlaps_tcp_header(protocol: u8, fragment_offset: u16) -> bool {
+    protocol == protocol::TCP && (fragment_offset as u32) < TCP_HEADER
+}
+
+/// Reads what a whole packet or a first fragment says in its transport header, which must be whole (RFC 7112);
+/// `None` is malformed.
+#[inline(always)]
+fn read_header<F: Frame>(frame: &F, bytes: Span, packet: &mut Packet) -> Option<()> {
+    match packet.protocol {
+        protocol::TCP => {
+            if bytes.length() < TCP_HEADER {
+                return None;
+            }
+            let header: [u8; 14] = frame.read(bytes.offset)?;
+            read_ports(&header, packet);
+            packet.tcp_flags = header[13];
+            let header_length = ((header[12] >> 4) as u32) << 2;
+            if header_length < TCP_HEADER || header_length > bytes.length() {
+                return None;
+            }
+        }
+        protocol::UDP => {
+            if bytes.length() < UDP_HEADER {
+                return None;
+            }
+            let header: [u8; 8] = frame.read(bytes.offset)?;
+            read_ports(&header, packet);
+            let length = u16::from_be_bytes([header[4], header[5]]) as u32;
+            // A first fragment holds less than the whole datagram, so only the lower bound is known.
+            if length < UDP_HEADER || (packet.fragment == Fragment::Whole && length > bytes.length()) {
+                return None;
+            }
+        }
+        protocol::ICMP | protocol::IGMP if packet.version == 4 => read_message_type(frame, bytes, packet)?,
+        protocol::ICMPV6 if packet.version == 6 => read_message_type(frame, bytes, packet)?,
+        _ => {}
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn read_ports<const N: usize>(header: &[u8; N], packet: &mut Packet) {
+    packet.source_port = u16::from_be_bytes([header[0], header[1]]);
+    packet.destination_port = u16::from_be_bytes([header[2], header[3]]);
+}
+
+/// Reads the type of an ICMP (RFC 792, RFC 4443) or IGMP (RFC 2236) message, each with a header of eight bytes.
+#[inline(always)]
+fn read_message_type<F: Frame>(frame: &F, bytes: Span, packet: &mut Packet) -> Option<()> {
+    if bytes.length() < CONTROL_HEADER {
+        return None;
+    }
+    let [message_type] = frame.read::<1>(bytes.offset)?;
+    packet.message_type = message_type;
+    Some(())
+}

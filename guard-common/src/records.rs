@@ -1,0 +1,164 @@
+//! The bytes that cross between the kernel program and the daemon: counters, gates, events.
+//!
+//! Integers and byte arrays only, without padding. Addresses are 16 bytes in network order, IPv4 mapped.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{
+    address::Address,
+    policy::{REASONS_MAX, Reason, SERVICES_MAX},
+};
+
+/// The version of every layout here. State of another version is not adopted.
+pub const LAYOUT: u32 = 1;
+
+/// One CPU's count of packets and of their frames' bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Counter {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// Entries of `COUNTERS`.
+pub const COUNTERS_LENGTH: usize = (SERVICES_MAX + 1) * REASONS_MAX;
+
+/// Returns the index of the counter of a service and the number of a [`Reason`].
+#[inline(always)]
+pub const fn counter_index(service: u8, reason: u8) -> u32 {
+    service as u32 * REASONS_MAX as u32 + reason as u32
+}
+
+/// Entries of `LINK_TYPES`.
+pub const LINK_TYPES_LENGTH: usize = crate::packet::LinkType::ALL.len();
+
+/// A blocked packet, and how many it stands for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct BlockEvent {
+    /// When the packet came, or when the rest of a count was collected: CLOCK_MONOTONIC (coarse).
+    pub time_ns: u64,
+    /// Packets that the event stands for, this one included.
+    pub packets: u64,
+    /// The generation that decided.
+    pub generation: u64,
+    pub source: [u8; 16],
+    pub destination: [u8; 16],
+    /// Bytes from the IP header on, as the header says.
+    pub length: u32,
+    /// The index of the interface on which the packet came.
+    pub interface: u32,
+    pub source_port: u16,
+    pub destination_port: u16,
+    /// 4 or 6; 0 if the packet was refused before an IP header was read, and then addresses mean nothing.
+    pub version: u8,
+    pub protocol: u8,
+    pub hop_limit: u8,
+    pub tcp_flags: u8,
+    pub message_type: u8,
+    /// [`crate::packet::Fragment`].
+    pub fragment: u8,
+    /// [`Reason`].
+    pub reason: u8,
+    pub service: u8,
+    /// [`crate::policy::Mode`].
+    pub mode: u32,
+}
+
+/// Ways of a [`GateSet`].
+pub const GATE_WAYS: usize = 4;
+
+/// Sets of gates on each CPU; a power of two.
+pub const GATE_SETS: usize = 512;
+
+/// Four gates that share a hash: each holds back the events of one (source, reason).
+///
+/// The first 64 bytes decide; a gate's event is touched only when one is reported. A way with tag 0 is free.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct GateSet {
+    /// The part of the hash that the set's place does not tell, never 0 in use.
+    pub tags: [u32; GATE_WAYS],
+    /// When the way last reported: CLOCK_MONOTONIC in ms, its low 32 bits.
+    pub reported_ms: [u32; GATE_WAYS],
+    /// Packets that came since.
+    pub pending: [u64; GATE_WAYS],
+    /// The packet that was last reported, or that took the way over.
+    pub events: [BlockEvent; GATE_WAYS],
+}
+
+/// Time for which a gate stays shut after an event.
+pub const GATE_SHUT_MS: u32 = 1_000;
+
+/// Events that one CPU may report in [`BUDGET_WINDOW_MS`].
+pub const BUDGET_EVENTS: u32 = 1_000;
+
+pub const BUDGET_WINDOW_MS: u32 = 1_000;
+
+/// What one CPU may still report in its window.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Budget {
+    /// When the window began: CLOCK_MONOTONIC in ms, its low 32 bits.
+    pub window_ms: u32,
+    /// Events reported in it.
+    pub spent: u32,
+}
+
+/// One CPU's blocked packets, of one reason, that no event stands for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Unreported {
+    /// Those beyond the budget of events.
+    pub merged: u64,
+    /// Those whose event found the ring full.
+    pub lost: u64,
+}
+
+/// Sets of gates that one run of the flush program visits.
+pub const FLUSH_SETS: u32 = 128;
+
+/// The flush program's input, in place of a frame: the Ethernet header that test_run demands, then the request.
+///
+/// Layout: 16 bytes unused, `first_set` and `age_ms` as native-endian u32, padding.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FlushRequest {
+    /// The first of the [`FLUSH_SETS`] sets to visit.
+    pub first_set: u32,
+    /// How long a gate must have held its count for it to be reported.
+    pub age_ms: u32,
+}
+
+impl FlushRequest {
+    pub const LENGTH: usize = 64;
+    pub const OFFSET: usize = 16;
+
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        bytes[Self::OFFSET..Self::OFFSET + 4].copy_from_slice(&self.first_set.to_ne_bytes());
+        bytes[Self::OFFSET + 4..Self::OFFSET + 8].copy_from_slice(&self.age_ms.to_ne_bytes());
+        bytes
+    }
+
+    #[inline(always)]
+    pub const fn from_bytes([f0, f1, f2, f3, a0, a1, a2, a3]: [u8; 8]) -> Self {
+        Self { first_set: u32::from_ne_bytes([f0, f1, f2, f3]), age_ms: u32::from_ne_bytes([a0, a1, a2, a3]) }
+    }
+}
+
+/// Returns the bit of `ADDRESS_BITS` that is set while the address may be in `ADDRESSES`.
+#[inline(always)]
+pub const fn address_bit(address: Address) -> u64 {
+    // Fibonacci hashing: the top bits of a product with 2^64 / phi depend on all bits of the factor.
+    1 << ((address.high ^ address.low).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
+}
+
+const _: () = {
+    assert!(size_of::<Counter>() == 16);
+    assert!(size_of::<BlockEvent>() == 80);
+    assert!(size_of::<GateSet>() == 64 + GATE_WAYS * 80);
+    assert!(size_of::<Budget>() == 8);
+    assert!(size_of::<Unreported>() == 16);
+    assert!(GATE_SETS.is_power_of_two() && REASONS_MAX.is_power_of_two());
+    assert!(Reason::ALL.len() <= REASONS_MAX);
+};

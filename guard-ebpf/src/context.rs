@@ -1,0 +1,157 @@
+//! What the kernel hands to a run: the frame's bytes, with the proof for the verifier that each read lies inside them, the
+//! interface, the time.
+
+use core::mem::{MaybeUninit, offset_of};
+
+use aya_ebpf::{EbpfContext as _, bindings::xdp_md, helpers, programs::XdpContext};
+use guard_common::packet::{Frame, Packet};
+
+/// The largest offset that is read: far behind any header, well under the verifier's limit for packet pointers.
+const OFFSET_MAX: u32 = 0x7fff;
+
+/// The part of a frame that lies in one piece, read in place.
+pub(crate) struct LinearFrame {
+    start: usize,
+    end: usize,
+    length: u32,
+}
+
+impl LinearFrame {
+    #[inline(always)]
+    pub(crate) fn new(context: &XdpContext) -> Self {
+        Self { start: context.data(), end: context.data_end(), length: frame_length(context) }
+    }
+
+    /// Tells whether the frame goes on in pages that cannot be read in place.
+    #[inline(always)]
+    pub(crate) fn is_partial(&self) -> bool {
+        self.length > (self.end - self.start) as u32
+    }
+
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> u32 {
+        self.length
+    }
+
+    /// Makes the verifier forget what it knows of a packet's small fields from how they were read.
+    #[inline(always)]
+    pub(crate) fn forget_packet(&self, packet: &mut Packet) {
+        // A change of layout would have to move the words below.
+        const { assert!(offset_of!(Packet, source_port) == 32 && offset_of!(Packet, message_type) == 40) };
+        let unknown = self.length as u64;
+        let small = (&raw mut packet.source_port).cast::<u64>();
+        let smaller = (&raw mut packet.message_type).cast::<u32>();
+        // SAFETY: both words lie aligned inside the packet, which has no padding, and are written back as they were.
+        unsafe {
+            small.write_volatile(forget(small.read_volatile(), unknown));
+            smaller.write_volatile(forget(smaller.read_volatile() as u64, unknown) as u32);
+        }
+    }
+}
+
+impl Frame for LinearFrame {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.length
+    }
+
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        if offset > OFFSET_MAX {
+            return None;
+        }
+        let start = opaque(self.start + offset as usize);
+        if start + N > self.end {
+            return None;
+        }
+        // SAFETY: start..start + N lies between data and data_end, which the verifier checks again; bytes need no
+        // alignment.
+        Some(unsafe { (start as *const [u8; N]).read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        forget(value as u64, self.length as u64) as u32
+    }
+}
+
+/// A whole frame, each read copied by the kernel from wherever the bytes are.
+pub(crate) struct PagedFrame<'a> {
+    context: &'a XdpContext,
+    length: u32,
+}
+
+impl<'a> PagedFrame<'a> {
+    #[inline(always)]
+    pub(crate) fn new(context: &'a XdpContext) -> Self {
+        Self { context, length: frame_length(context) }
+    }
+}
+
+impl Frame for PagedFrame<'_> {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.length
+    }
+
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: the buffer has room for N bytes, and the helper refuses an offset past the frame.
+        let result = unsafe {
+            helpers::generated::bpf_xdp_load_bytes(
+                self.context.as_ptr().cast(),
+                offset,
+                bytes.as_mut_ptr().cast(),
+                N as u32,
+            )
+        };
+        if result != 0 {
+            return None;
+        }
+        // SAFETY: the helper reported success, so all N bytes are written.
+        Some(unsafe { bytes.assume_init() })
+    }
+
+    #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        forget(value as u64, self.length as u64) as u32
+    }
+}
+
+/// Returns CLOCK_MONOTONIC, in the steps of the kernel's tick.
+#[inline(always)]
+pub(crate) fn now_ns() -> u64 {
+    // SAFETY: the helper takes nothing and has no failure.
+    unsafe { helpers::bpf_ktime_get_coarse_ns() }
+}
+
+/// Returns the index of the interface on which the packet came.
+#[inline(always)]
+pub(crate) fn interface(context: &XdpContext) -> u32 {
+    // SAFETY: the context is the one that the kernel passed in.
+    unsafe { (*context.as_ptr().cast::<xdp_md>()).ingress_ifindex }
+}
+
+#[inline(always)]
+fn frame_length(context: &XdpContext) -> u32 {
+    // SAFETY: the context is the one that the kernel passed in.
+    unsafe { helpers::generated::bpf_xdp_get_buff_len(context.as_ptr().cast()) as u32 }
+}
+
+/// Hides where a pointer comes from, because LLVM otherwise turns `start + 1 > end` into `start >= end`, from which the
+/// verifier learns nothing.
+#[inline(always)]
+fn opaque(mut pointer: usize) -> usize {
+    // SAFETY: a register is moved to itself.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) pointer) };
+    pointer
+}
+
+/// Returns `value`, as one of which the verifier knows no more than of `unknown`, which it knows nothing of.
+#[inline(always)]
+pub(crate) fn forget(mut value: u64, unknown: u64) -> u64 {
+    // SAFETY: a register is changed and changed back.
+    unsafe { core::arch::asm!("{0} ^= {1}", "{0} ^= {1}", inout(reg) value, in(reg) unknown) };
+    value
+}

@@ -1,0 +1,193 @@
+//! The kernel's tables, and the questions the program asks of them.
+
+use aya_ebpf::{
+    bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE},
+    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+use guard_common::{
+    address::Address,
+    generation::{Generation, Live, SLOTS},
+    packet::{LinkType, Packet},
+    policy::{Facts, Mode, REASONS_MAX, Set, Target},
+    prefix::{self, Line, Lines, SetRef},
+    records::{
+        BlockEvent, Budget, COUNTERS_LENGTH, Counter, GATE_SETS, GateSet, LINK_TYPES_LENGTH, Unreported, address_bit,
+        counter_index,
+    },
+};
+
+use crate::context::forget;
+
+/// Own addresses that can be held: far more than interfaces of one host have.
+const ADDRESSES_MAX: usize = 4096;
+
+const EVENTS_BYTES: usize = 1 << 20;
+
+type GenerationMap = Array<Line, 1, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
+
+#[btf_map]
+static POLICY: ArrayOfMaps<GenerationMap, SLOTS> = ArrayOfMaps::new();
+#[btf_map]
+static LIVE: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+#[btf_map]
+static ADDRESSES: HashMap<[u8; 16], u8, ADDRESSES_MAX> = HashMap::new();
+#[btf_map]
+static ADDRESS_BITS: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+#[btf_map]
+static COUNTERS: PerCpuArray<Counter, COUNTERS_LENGTH> = PerCpuArray::new();
+#[btf_map]
+static LINK_TYPES: PerCpuArray<Counter, LINK_TYPES_LENGTH> = PerCpuArray::new();
+#[btf_map]
+static GATES: PerCpuArray<GateSet, GATE_SETS> = PerCpuArray::new();
+#[btf_map]
+static BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
+#[btf_map]
+static UNREPORTED: PerCpuArray<Unreported, REASONS_MAX> = PerCpuArray::new();
+#[btf_map]
+static EVENTS: RingBuf<BlockEvent, EVENTS_BYTES> = RingBuf::new();
+
+#[unsafe(no_mangle)]
+static GATE_SEED: u64 = 0;
+
+/// The seed that the daemon set at load.
+#[inline(always)]
+pub(crate) fn gate_seed() -> u64 {
+    // SAFETY: a valid static; volatile because the loader changes what the compiler takes for a constant.
+    unsafe { core::ptr::read_volatile(&GATE_SEED) }
+}
+
+/// A generation's lines, as they lie in its map.
+struct Table {
+    lines: &'static GenerationMap,
+    /// The word that named the table: a number of which the verifier knows nothing.
+    live: u64,
+}
+
+impl Table {
+    #[inline(always)]
+    fn open(live: u64) -> Option<Self> {
+        Some(Self { lines: POLICY.get(Live(live).slot())?, live })
+    }
+}
+
+impl Lines for Table {
+    #[inline(always)]
+    fn line(&self, index: u32) -> Option<&Line> {
+        self.lines.get(index)
+    }
+
+    #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        forget(value as u64, self.live) as u32
+    }
+}
+
+/// The policy in force for one packet: read once, so that one generation decides.
+pub(crate) struct Policy {
+    table: Table,
+}
+
+impl Policy {
+    #[inline(always)]
+    pub(crate) fn live() -> Option<Self> {
+        // SAFETY: the pointer is to the one element of an array that is never freed; volatile because the daemon
+        // writes it through its own mapping.
+        let live = unsafe { LIVE.get_ptr(0)?.read_volatile() };
+        Some(Self { table: Table::open(live)? })
+    }
+
+    #[inline(always)]
+    pub(crate) fn mode(&self, service: u8) -> Mode {
+        Generation::open(&self.table).map_or(Mode::Enforce, |generation| generation.mode(service))
+    }
+
+    #[inline(always)]
+    pub(crate) fn number(&self) -> u64 {
+        Generation::open(&self.table).map_or(0, |generation| generation.number())
+    }
+}
+
+impl Facts for Policy {
+    #[inline(always)]
+    fn target(&self, tcp: bool, port: u16) -> Target {
+        Generation::open(&self.table).map_or(Target::Unnamed, |generation| generation.target(tcp, port))
+    }
+
+    #[inline(always)]
+    fn passes_by_default(&self) -> bool {
+        Generation::open(&self.table).is_some_and(|generation| generation.passes_by_default())
+    }
+
+    #[inline(always)]
+    fn contains(&self, set: Set, packet: &Packet) -> bool {
+        let Some(generation) = Generation::open(&self.table) else { return false };
+        let set = generation.set(set, packet.version).to_word();
+        set_contains(self.table.live, set, packet.source.high, packet.source.low) != 0
+    }
+
+    #[inline(always)]
+    fn is_own_address(&self, address: Address) -> bool {
+        let Some(bits) = ADDRESS_BITS.get_ptr(0) else { return false };
+        // SAFETY: as for LIVE.
+        let bits = unsafe { bits.read_volatile() };
+        // SAFETY: the value is never read.
+        bits & address_bit(address) != 0 && unsafe { ADDRESSES.get(&address.octets()) }.is_some()
+    }
+}
+
+/// Searches a set of the generation that `live` names; not 0 if it holds the address.
+///
+/// A global function in BTF's sense: the verifier walks through it once, not once for each way that leads here. So it takes
+/// numbers only, and finds the table again by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn set_contains(live: u64, set: u64, high: u64, low: u64) -> u32 {
+    let Some(table) = Table::open(live) else { return 0 };
+    prefix::contains(&table, SetRef::from_word(set), Address { high, low }) as u32
+}
+
+/// Counts a decided packet. `reason` is the number of a [`Reason`](guard_common::policy::Reason).
+#[inline(always)]
+pub(crate) fn count(service: u8, reason: u8, bytes: u32) {
+    add(COUNTERS.get_ptr_mut(counter_index(service, reason)), bytes);
+}
+
+/// Counts a frame that carries no IP packet.
+#[inline(always)]
+pub(crate) fn count_link(link_type: LinkType, bytes: u32) {
+    add(LINK_TYPES.get_ptr_mut(link_type as u32), bytes);
+}
+
+#[inline(always)]
+fn add(counter: Option<*mut Counter>, bytes: u32) {
+    let Some(counter) = counter else { return };
+    // SAFETY: this CPU's own element, and a packet is not interrupted by another on the same CPU.
+    unsafe {
+        (*counter).packets += 1;
+        (*counter).bytes += bytes as u64;
+    }
+}
+
+/// Lends this CPU's budget and one of its sets of gates to `work`.
+#[inline(always)]
+pub(crate) fn with_gates(set: u32, work: impl FnOnce(&mut GateSet, &mut Budget)) {
+    let (Some(gates), Some(budget)) = (GATES.get_ptr_mut(set), BUDGET.get_ptr_mut(0)) else { return };
+    // SAFETY: this CPU's own elements of two maps, borrowed only here, and XDP programs run with bottom halves off,
+    // under test_run too, so no other run on this CPU comes between.
+    unsafe { work(&mut *gates, &mut *budget) }
+}
+
+/// Changes this CPU's count of a reason's packets that no event stands for.
+#[inline(always)]
+pub(crate) fn with_unreported(reason: u8, work: impl FnOnce(&mut Unreported)) {
+    let Some(unreported) = UNREPORTED.get_ptr_mut(reason as u32) else { return };
+    // SAFETY: as for the gates.
+    unsafe { work(&mut *unreported) }
+}
+
+/// Copies an event into the ring; false if the ring is full.
+#[inline(always)]
+pub(crate) fn output(event: &BlockEvent) -> bool {
+    EVENTS.output(*event, 0).is_ok()
+}

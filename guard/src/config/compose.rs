@@ -1,0 +1,187 @@
+//! Joins what the environment, `guard.toml`, the list file and the sets say into one policy.
+//!
+//! A variable's value wins over the file's; lists are joined.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use crate::policy::{DefaultVerdict, Entry, LogPolicy, Mode, Policy, Port, Service};
+
+use super::checks;
+use super::document::{Document, FAILSAFE_PORTS, LogKeys, ServiceKeys};
+use super::faults::{Quoted, Report};
+use super::item::{List, Located};
+use super::list_file::{ForServices, ListFile};
+use super::sets::{Expanded, Sets};
+use super::settings::Settings;
+
+/// Joins the parts; without a policy there is at least one fault in the report, and with a fault the policy is worth
+/// nothing.
+pub(super) fn compose(
+    settings: Settings,
+    document: Document,
+    list_file: ListFile,
+    state_dir: &Path,
+    report: &mut Report,
+) -> Option<Policy> {
+    let sets = Sets::read(&document.sets, document.unknown, report);
+    let mode = settings.mode.or(document.mode).unwrap_or_default();
+    let default = settings.default.or(document.default).unwrap_or_default();
+    let failsafe_ports = distinct(document.failsafe_ports.unwrap_or_else(|| FAILSAFE_PORTS.to_vec()));
+
+    let mut allow = settings.allow;
+    allow.join(document.allow);
+    allow.join(list_file.allow);
+    let mut allow = sets.expand(allow, report);
+    allow.faulty |= document.unknown;
+    let deny = sets.expand(document.deny, report).entries;
+
+    let mut keys = merge_ports(settings.ports, document.services, report);
+    let services_unknown = document.unknown || document.services_faulty;
+    if keys.is_empty() && !services_unknown && default == DefaultVerdict::Pass {
+        report.missing(
+            "no guarded port while `default` is `pass`: set GUARD_PORTS, or add a [[service]] or `default = \"drop\"` \
+             to guard.toml",
+        );
+    }
+    checks::services(&keys, &failsafe_ports, report);
+    hand_out(list_file.services, &mut keys, services_unknown, report);
+    let services: Vec<Draft> = keys.into_iter().map(|keys| Draft::new(keys, mode, &sets, report)).collect();
+
+    if !document.allow_wide {
+        let own: Vec<_> = services.iter().map(|draft| (draft.name.as_str(), &draft.allow)).collect();
+        checks::width(&allow.entries, &own, report);
+    }
+    if !document.allow_empty {
+        check_reach(&allow, &services, report);
+    }
+    warn_of_duplicates("the allowlist", &allow.entries, report);
+    warn_of_duplicates("`deny`", &deny, report);
+
+    let interfaces = settings.interfaces.or(document.interfaces);
+    if interfaces.is_none() && !document.unknown {
+        report.missing("no interface to guard: set GUARD_INTERFACE, or `interfaces` in guard.toml");
+    }
+    Some(Policy {
+        interfaces: interfaces?,
+        xdp_mode: settings.xdp_mode.or(document.xdp_mode).unwrap_or_default(),
+        mode,
+        default,
+        failsafe_ports,
+        shared_addresses: document.shared_addresses,
+        allow: allow.entries,
+        deny,
+        services: services.into_iter().map(|draft| draft.finish(report)).collect(),
+        log: log(settings.eve_file.as_deref(), &document.log, state_dir, report),
+    })
+}
+
+/// A service whose sets are put in, but not yet what `any` stands for.
+struct Draft {
+    name: String,
+    ports: Vec<Port>,
+    mode: Mode,
+    allow: Expanded,
+}
+
+impl Draft {
+    fn new(keys: ServiceKeys, mode: Mode, sets: &Sets, report: &mut Report) -> Self {
+        Self {
+            // A service without a name was reported, and is checked as far as it goes.
+            name: keys.name.unwrap_or_default(),
+            ports: distinct(keys.ports.into_iter().map(|port| port.value)),
+            mode: keys.mode.unwrap_or(mode),
+            allow: sets.expand(keys.allow, report),
+        }
+    }
+
+    fn finish(self, report: &mut Report) -> Service {
+        let Self { name, ports, mode, allow: Expanded { mut entries, any, .. } } = self;
+        warn_of_duplicates(&format!("service `{name}`"), &entries, report);
+        if let Some(origin) = any {
+            let everyone = ["0.0.0.0/0", "::/0"].map(|prefix| prefix.parse().expect("it is a prefix"));
+            entries.extend(everyone.map(|prefix| Entry { prefix, origin: origin.clone(), comment: None }));
+        }
+        Service { name, ports, mode, allow: entries }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.allow.entries.is_empty() && self.allow.any.is_none() && !self.allow.faulty
+    }
+}
+
+/// Makes a service of `GUARD_PORTS`, unless the file has services.
+fn merge_ports(
+    ports: Option<Located<Vec<Located<Port>>>>,
+    mut services: Vec<ServiceKeys>,
+    report: &mut Report,
+) -> Vec<ServiceKeys> {
+    let Some(Located { value: ports, origin }) = ports else { return services };
+    if let Some(first) = services.first() {
+        let first = &first.origin;
+        report.fault(&origin, format_args!("GUARD_PORTS beside a [[service]] ({first}): write its ports there too"));
+    } else {
+        let name = Some("default".to_owned());
+        services.push(ServiceKeys { origin, name, ports, allow: List::default(), mode: None });
+    }
+    services
+}
+
+/// Gives the list file's elements to the services that they name.
+fn hand_out(elements: Vec<ForServices>, services: &mut [ServiceKeys], unknown: bool, report: &mut Report) {
+    let name = |(at, service): (usize, &ServiceKeys)| Some((service.name.clone()?, at));
+    let by_name: HashMap<String, usize> = services.iter().enumerate().filter_map(name).collect();
+    // A service whose name was refused may be the one that is meant.
+    let unknown = unknown || services.iter().any(|service| service.name.is_none());
+    for ForServices { services: names, list, origin } in elements {
+        for name in names {
+            match by_name.get(&name) {
+                Some(at) => services[*at].allow.join(list.clone()),
+                None if unknown => {}
+                None => report.fault(&origin, format_args!("service {} is not defined", Quoted(&name))),
+            }
+        }
+    }
+}
+
+/// Refuses a policy that lets nobody in, and warns of a service that nobody reaches.
+fn check_reach(allow: &Expanded, services: &[Draft], report: &mut Report) {
+    if !allow.entries.is_empty() || allow.faulty {
+        return;
+    }
+    let closed = services.iter().filter(|draft| draft.is_closed());
+    if closed.clone().count() == services.len() {
+        report.missing(
+            "no allowlist: set ALLOWED_IPS, or `ips` or `file` under [allow] in guard.toml, or `allow_empty = true` \
+             there to let nobody in",
+        );
+        return;
+    }
+    for draft in closed {
+        report.warn_overall(format_args!("service `{}` is reached by nobody: no allowlist names a source", draft.name));
+    }
+}
+
+fn log(eve_file: Option<&Path>, keys: &LogKeys, state_dir: &Path, report: &mut Report) -> LogPolicy {
+    let eve = eve_file.or(keys.eve.as_deref()).map(|path| state_dir.join(path));
+    let stdout = keys.stdout.unwrap_or(eve.is_none());
+    if eve.is_none() && !stdout {
+        report.warn_overall("blocks are written nowhere: [log] has no `eve`, and `stdout` is `false`");
+    }
+    LogPolicy { eve, stdout }
+}
+
+fn warn_of_duplicates(list: &str, entries: &[Entry], report: &mut Report) {
+    let distinct: HashSet<_> = entries.iter().map(|entry| entry.prefix).collect();
+    match entries.len() - distinct.len() {
+        0 => {}
+        1 => report.warn_overall(format_args!("1 entry of {list} repeats another")),
+        repeats => report.warn_overall(format_args!("{repeats} entries of {list} repeat others")),
+    }
+}
+
+/// Keeps the first of equal ports: to name one twice is harmless.
+fn distinct(ports: impl IntoIterator<Item = Port>) -> Vec<Port> {
+    let mut seen = HashSet::new();
+    ports.into_iter().filter(|port| seen.insert(*port)).collect()
+}

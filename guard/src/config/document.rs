@@ -1,0 +1,258 @@
+//! `guard.toml`: every key it may have, what the key means, and what holds where it is left out.
+//!
+//! Values end here as parsed parts with their lines; how they join with the environment is decided elsewhere.
+
+mod section;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::policy::{DefaultVerdict, Interfaces, Mode, Origin, Port, Protocol, XdpMode};
+
+use super::faults::{Quoted, Report};
+use super::interfaces;
+use super::item::{List, Located, Scope};
+use super::prefix;
+use super::words::{NAME_FORM, is_name, parse_port};
+use section::{Section, Source};
+
+/// What `guard.toml` says; every key may be left out, and so may the file.
+#[derive(Debug, Default)]
+pub(super) struct Document {
+    /// The file could not be parsed: what it may say is not known.
+    pub(super) unknown: bool,
+    /// `interfaces`: the interfaces to guard, or `["*"]` for physical Ethernet interfaces and bonds (not their
+    /// members). No default: without it `GUARD_INTERFACE` must name them.
+    pub(super) interfaces: Option<Interfaces>,
+    /// `xdp_mode`: `auto`, `native` or `generic`. Default: `auto`, native where the driver has it.
+    pub(super) xdp_mode: Option<XdpMode>,
+    /// `mode`: `enforce` drops; `monitor` decides, counts and reports the same, and passes. Default: `enforce`.
+    pub(super) mode: Option<Mode>,
+    /// `default`: `pass` or `drop`, for ports that no service names. Default: `pass`.
+    pub(super) default: Option<DefaultVerdict>,
+    /// `failsafe_ports`: ports that always pass, so that nobody locks himself out. Default: `["tcp/22"]`.
+    pub(super) failsafe_ports: Option<Vec<Port>>,
+    /// `shared_addresses`: own addresses that another host may hold for a time (VRRP). Default: none.
+    pub(super) shared_addresses: Vec<IpAddr>,
+    /// `allow_empty`: an empty allowlist on purpose. Default: `false`.
+    pub(super) allow_empty: bool,
+    /// `allow_wide`: an allowlist wider than a /4 on purpose. Default: `false`.
+    pub(super) allow_wide: bool,
+    /// `[allow] ips`: sources that may reach every service: addresses, prefixes, `@set`. Default: none.
+    pub(super) allow: List,
+    /// `[allow] file`: a list file, relative to the state directory. Default: `data/allowed_ips.json`, which may be
+    /// missing.
+    pub(super) list_file: Option<Located<PathBuf>>,
+    /// `[deny] ips`: sources that are blocked everywhere: addresses, prefixes, `@set`. Default: none.
+    pub(super) deny: List,
+    /// `[sets]`: named lists, `name = "file"`, one prefix a line, `#` begins a comment; relative to the directory of
+    /// `guard.toml`. `@name` stands wherever a prefix may. Default: none.
+    pub(super) sets: Vec<Located<(String, PathBuf)>>,
+    /// `[[service]]`: up to 63 sets of ports with a policy of their own. Default: none.
+    pub(super) services: Vec<ServiceKeys>,
+    /// Some `[[service]]` was no table.
+    pub(super) services_faulty: bool,
+    /// `[log]`: where blocks are written.
+    pub(super) log: LogKeys,
+}
+
+/// One `[[service]]`.
+#[derive(Debug)]
+pub(super) struct ServiceKeys {
+    /// Where it begins.
+    pub(super) origin: Origin,
+    /// `name`: 1 to 32 of `A-Z a-z 0-9 _ . -`. Required; none where it was refused.
+    pub(super) name: Option<String>,
+    /// `ports`: `tcp/3000`, `udp/3000`; each in one service only. Required.
+    pub(super) ports: Vec<Located<Port>>,
+    /// `allow`: sources in addition to `[allow]`; `["any"]` makes a public service. Default: none.
+    pub(super) allow: List,
+    /// `mode`: in place of the policy's.
+    pub(super) mode: Option<Mode>,
+}
+
+/// `[log]`.
+#[derive(Debug, Default)]
+pub(super) struct LogKeys {
+    /// `eve = { path = "..." }`: the file of EVE lines, relative to the state directory. Default: none.
+    pub(super) eve: Option<PathBuf>,
+    /// `stdout`: EVE lines to standard output. Default: `true` where no file is given, else `false`.
+    pub(super) stdout: Option<bool>,
+}
+
+/// `failsafe_ports` where it is left out: nobody locks himself out of SSH.
+pub(super) const FAILSAFE_PORTS: &[Port] = &[Port { protocol: Protocol::Tcp, number: 22 }];
+
+impl Document {
+    /// Reads the text of the file at `path`.
+    pub(super) fn parse(path: &Path, text: &str, report: &mut Report) -> Self {
+        let source = Source::new(path.into(), text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let span = error.span().unwrap_or_default();
+            let message = error.message().replace('\n', ", ");
+            let at = if span.is_empty() { String::new() } else { format!(" at {}", source.quoted(&span)) };
+            report.fault(&source.origin(&span), format_args!("not TOML{at}: {message}"));
+        }
+        if !errors.is_empty() {
+            // What the parser made up for the broken parts would only add faults that are none.
+            return Self { unknown: true, ..Self::default() };
+        }
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::read(Section::top(&source, &table), base, report)
+    }
+
+    /// Stands for a file that cannot be read.
+    pub(super) fn unreadable(path: &Path, error: impl std::fmt::Display, report: &mut Report) -> Self {
+        let path: Arc<Path> = path.into();
+        report.fault(&Origin::File { path }, error);
+        Self { unknown: true, ..Self::default() }
+    }
+
+    fn read(mut top: Section<'_>, base: &Path, report: &mut Report) -> Self {
+        let mut document = Self {
+            interfaces: read_interfaces(&mut top, report),
+            xdp_mode: top.word("xdp_mode", report),
+            mode: top.word("mode", report),
+            default: top.word("default", report),
+            failsafe_ports: ports(&mut top, "failsafe_ports", &mut false, report)
+                .map(|ports| ports.into_iter().map(|port| port.value).collect()),
+            shared_addresses: addresses(&mut top, report),
+            allow_empty: top.flag("allow_empty", report).unwrap_or_default(),
+            allow_wide: top.flag("allow_wide", report).unwrap_or_default(),
+            ..Self::default()
+        };
+        if let Some(mut allow) = top.section("allow", "[allow]", &mut document.allow.faulty, report) {
+            document.allow = list(&mut allow, "ips", Scope::List, report);
+            document.list_file = path(&mut allow, "file", report);
+            allow.finish(report);
+        }
+        if let Some(mut deny) = top.section("deny", "[deny]", &mut document.deny.faulty, report) {
+            document.deny = list(&mut deny, "ips", Scope::List, report);
+            deny.finish(report);
+        }
+        if let Some(mut sets) = top.section("sets", "[sets]", &mut false, report) {
+            document.sets = read_sets(&mut sets, base, report);
+        }
+        let services = top.sections("service", "[[service]]", &mut document.services_faulty, report);
+        document.services = services.into_iter().map(|service| ServiceKeys::read(service, report)).collect();
+        if let Some(log) = top.section("log", "[log]", &mut false, report) {
+            document.log = LogKeys::read(log, report);
+        }
+        top.finish(report);
+        document
+    }
+}
+
+impl ServiceKeys {
+    fn read(mut section: Section<'_>, report: &mut Report) -> Self {
+        let origin = section.origin().clone();
+        if !section.has("name") {
+            report.fault(&origin, "a [[service]] without `name`");
+        }
+        let name = section.string("name", report).filter(|name| check_name(name, "service", report));
+        let name = name.map(|name| name.value.to_owned());
+        let mut faulty = false;
+        let ports = ports(&mut section, "ports", &mut faulty, report).unwrap_or_default();
+        if ports.is_empty() && !faulty {
+            let name = name.as_deref().unwrap_or_default();
+            report.fault(&origin, format_args!("service `{name}` has no `ports`: write `ports = [\"tcp/3000\"]`"));
+        }
+        let allow = list(&mut section, "allow", Scope::Service, report);
+        let mode = section.word("mode", report);
+        section.finish(report);
+        Self { origin, name, ports, allow, mode }
+    }
+}
+
+impl LogKeys {
+    fn read(mut section: Section<'_>, report: &mut Report) -> Self {
+        let mut log = Self { eve: None, stdout: section.flag("stdout", report) };
+        if let Some(mut eve) = section.section("eve", "`eve`", &mut false, report) {
+            if !eve.has("path") {
+                report.fault(eve.origin(), "key `eve` has no `path`: write `eve = { path = \"eve.json\" }`");
+            }
+            log.eve = path(&mut eve, "path", report).map(|path| path.value);
+            eve.finish(report);
+        }
+        section.finish(report);
+        log
+    }
+}
+
+fn read_interfaces(top: &mut Section<'_>, report: &mut Report) -> Option<Interfaces> {
+    let mut faulty = false;
+    let names = top.strings("interfaces", &mut faulty, report)?;
+    // An empty list names none, as if it were not there: what is missing is said once, with how to give it.
+    (faulty || !names.is_empty()).then(|| interfaces::parse(&names, report))
+}
+
+fn ports(
+    section: &mut Section<'_>,
+    key: &'static str,
+    faulty: &mut bool,
+    report: &mut Report,
+) -> Option<Vec<Located<Port>>> {
+    let mut ports = Vec::new();
+    for Located { value, origin } in section.strings(key, faulty, report)? {
+        match parse_port(value) {
+            Ok(value) => ports.push(Located { value, origin }),
+            Err(error) => {
+                *faulty = true;
+                report.fault(&origin, format_args!("port {} in `{key}`: {error}", Quoted(value)));
+            }
+        }
+    }
+    Some(ports)
+}
+
+fn addresses(top: &mut Section<'_>, report: &mut Report) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for Located { value, origin } in top.strings("shared_addresses", &mut false, report).unwrap_or_default() {
+        match prefix::parse_one(value) {
+            Ok(address) if addresses.contains(&address) => {}
+            Ok(address) => addresses.push(address),
+            Err(error) => {
+                report.fault(&origin, format_args!("address {} in `shared_addresses`: {error}", Quoted(value)));
+            }
+        }
+    }
+    addresses
+}
+
+fn list(section: &mut Section<'_>, key: &'static str, scope: Scope, report: &mut Report) -> List {
+    let mut list = List::default();
+    for Located { value, origin } in section.strings(key, &mut list.faulty, report).unwrap_or_default() {
+        list.read(value, &origin, scope, report);
+    }
+    list
+}
+
+fn path(section: &mut Section<'_>, key: &'static str, report: &mut Report) -> Option<Located<PathBuf>> {
+    let Located { value, origin } = section.string(key, report)?;
+    if value.is_empty() {
+        report.fault(&origin, format_args!("key `{key}` is an empty path"));
+    }
+    Some(Located { value: PathBuf::from(value), origin })
+}
+
+fn read_sets(section: &mut Section<'_>, base: &Path, report: &mut Report) -> Vec<Located<(String, PathBuf)>> {
+    let mut sets = Vec::new();
+    for (name, file) in section.named_strings(report) {
+        if check_name(&name, "set", report) {
+            sets.push(Located { value: (name.value.to_owned(), base.join(file)), origin: name.origin });
+        }
+    }
+    sets
+}
+
+fn check_name(name: &Located<&str>, what: &str, report: &mut Report) -> bool {
+    let good = is_name(name.value);
+    if !good {
+        report.fault(&name.origin, format_args!("{what} name {}: {NAME_FORM}", Quoted(name.value)));
+    }
+    good
+}

@@ -1,0 +1,389 @@
+//! Nothing fails open: each refusal, with its place and its words, and all of them at once.
+
+use super::Setup;
+
+const INTERFACES: &str = "interfaces = ['eth0']\n";
+const ALLOW: &str = "allow.ips = ['10.0.0.0/8']\n";
+const WEB: &str = "[[service]]\nname = 'web'\nports = ['tcp/80']\n";
+
+/// Asserts that `INTERFACES`, `ALLOW` and then `text` from line 3 on are refused with just these faults.
+#[track_caller]
+fn refused(text: &str, faults: &[&str]) {
+    refused_setup(&Setup::toml(&format!("{INTERFACES}{ALLOW}{text}")), faults);
+}
+
+#[track_caller]
+fn refused_setup(setup: &Setup, faults: &[&str]) {
+    match setup.load() {
+        Ok(loaded) => panic!("accepted: {loaded:?}"),
+        Err(found) => assert_eq!(found, faults),
+    }
+}
+
+const NO_INTERFACE: &str = "no interface to guard: set GUARD_INTERFACE, or `interfaces` in guard.toml";
+const NO_ALLOWLIST: &str = "no allowlist: set ALLOWED_IPS, or `ips` or `file` under [allow] in guard.toml, \
+                            or `allow_empty = true` there to let nobody in";
+const NO_PORT: &str = "no guarded port while `default` is `pass`: set GUARD_PORTS, \
+                       or add a [[service]] or `default = \"drop\"` to guard.toml";
+
+#[test]
+fn nothing_at_all() {
+    refused_setup(&Setup::empty(), &[NO_PORT, NO_ALLOWLIST, NO_INTERFACE]);
+    refused_setup(&Setup::toml(""), &[NO_PORT, NO_ALLOWLIST, NO_INTERFACE]);
+    refused_setup(
+        &Setup::toml("interfaces = []\nservice = []\nallow.ips = []"),
+        &[NO_PORT, NO_ALLOWLIST, NO_INTERFACE],
+    );
+}
+
+#[test]
+fn no_allowlist() {
+    for allow in ["", "allow.ips = []\n", "allow_empty = false\n", "allow.ips = ['@none']\nsets.none = 'none.txt'\n"] {
+        let setup = Setup::toml(&format!("{INTERFACES}{allow}{WEB}")).file("none.txt", "# nobody\n");
+        refused_setup(&setup, &[NO_ALLOWLIST]);
+        refused_setup(&setup.env("ALLOWED_IPS", " ,"), &[NO_ALLOWLIST]);
+    }
+    let setup = Setup::toml(&format!("{INTERFACES}{WEB}"));
+    refused_setup(&setup.file("data/allowed_ips.json", "[]"), &[NO_ALLOWLIST]);
+}
+
+#[test]
+fn a_broken_list_is_not_called_a_missing_one() {
+    let setup = Setup::toml(&format!("{INTERFACES}{WEB}")).file("data/allowed_ips.json", "[");
+    refused_setup(&setup, &["data/allowed_ips.json:1:1: not JSON: EOF while parsing a list"]);
+    for (allow, fault) in [
+        ("allow = ['10.0.0.1']\n", "guard.toml:2: key `allow`: `['10.0.0.1']` is a list, not a table"),
+        ("allow.ips = '10.0.0.1'\n", "guard.toml:2: key `ips`: `'10.0.0.1'` is a string, not a list of strings"),
+        ("allow.ips = ['10.0.0.1/x']\n", "guard.toml:2: prefix `10.0.0.1/x`: length `x` is not a number"),
+        ("allow.ips = ['@x']\n", "guard.toml:2: set `@x` is not defined under [sets] in guard.toml"),
+    ] {
+        refused_setup(&Setup::toml(&format!("{INTERFACES}{allow}{WEB}")), &[fault]);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let setup = Setup { config: Some("no/such.toml".into()), env_file: Some("no/such.env".into()), ..Setup::empty() };
+    refused_setup(&setup, &["no/such.env: the env-file: no such file", "no/such.toml: no such file"]);
+    let setup = Setup::empty().file("default.toml/x", "").env("GUARD_MODE", "x");
+    refused_setup(
+        &setup,
+        &[
+            "environment variable GUARD_MODE: `x` is none of `enforce`, `monitor`",
+            "default.toml: a directory, not a file",
+        ],
+    );
+    let setup = Setup::toml(&format!("{INTERFACES}allow.file = 'data/allowed_ips.json'\n{WEB}"));
+    refused_setup(&setup, &["guard.toml:2: list file `data/allowed_ips.json`: no such file"]);
+}
+
+#[test]
+fn what_is_no_toml() {
+    let text = "interfaces = ['eth0'\nmode = \nallow.ips = ['@office']\n";
+    let faults = Setup::toml(text).env("ALLOWED_IPS", "@office, 10.0.0").load().unwrap_err();
+    let (toml, rest): (Vec<_>, Vec<_>) = faults.into_iter().partition(|fault| fault.contains(": not TOML"));
+    assert!(!toml.is_empty() && toml.iter().all(|fault| fault.starts_with("guard.toml:")), "{toml:?}");
+    assert_eq!(rest, ["environment variable ALLOWED_IPS item 2: prefix `10.0.0`: neither an IPv4 nor an IPv6 address"]);
+    refused(
+        &format!("mode = 'enforce'\nmode = 'monitor'\n{WEB}"),
+        &["guard.toml:4: not TOML at `mode`: duplicate key"],
+    );
+}
+
+#[test]
+fn unknown_keys() {
+    let top = "allow, allow_empty, allow_wide, default, deny, failsafe_ports, interfaces, log, mode, service, sets, \
+               shared_addresses, xdp_mode";
+    refused(
+        &format!(
+            "colour = 1\n{WEB}port = 1\n[allow2]\n[log]\nfile = 'x'\neve = {{ path = 'x', size = 1 }}\n[deny]\n\
+            file = 'x'"
+        ),
+        &[
+            &format!("guard.toml:3: unknown key `colour`; known are {top}"),
+            "guard.toml:7: unknown key `port` in [[service]]; known are allow, mode, name, ports",
+            &format!("guard.toml:8: unknown key `allow2`; known are {top}"),
+            "guard.toml:10: unknown key `file` in [log]; known are eve, stdout",
+            "guard.toml:11: unknown key `size` in `eve`; known are path",
+            "guard.toml:13: unknown key `file` in [deny]; known are ips",
+        ],
+    );
+}
+
+#[test]
+fn keys_of_later_versions() {
+    let text = "cgroup = '/sys/fs/cgroup'\necho_rate = { limit = 10 }\n[[service]]\nname = 'web'\n\
+    ports = ['tcp/80']\nrate = []\n\
+                max_connections = 1\nmax_connections_per_source = 1\nidle_timeout = '5m'\nban = {}\n[log]\n\
+                journald = true\n\
+                anonymize = false\neve = { path = 'x', max_size = '1', keep = '1' }\n[metrics]\n[otlp]\n[tables]\n[trusted]\n";
+    let faults = Setup::toml(&format!("{INTERFACES}{ALLOW}{text}")).load().unwrap_err();
+    for (line, key) in [
+        (3, "cgroup`"),
+        (4, "echo_rate`"),
+        (8, "rate` in [[service]]"),
+        (9, "max_connections` in [[service]]"),
+        (10, "max_connections_per_source` in [[service]]"),
+        (11, "idle_timeout` in [[service]]"),
+        (12, "ban` in [[service]]"),
+        (14, "journald` in [log]"),
+        (15, "anonymize` in [log]"),
+        (16, "max_size` in `eve`"),
+        (16, "keep` in `eve`"),
+        (17, "metrics`"),
+        (18, "otlp`"),
+        (19, "tables`"),
+        (20, "trusted`"),
+    ] {
+        let fault = format!("guard.toml:{line}: unknown key `{key}: not supported by this version");
+        assert!(faults.contains(&fault), "{fault} is not in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 15, "{faults:#?}");
+}
+
+#[test]
+fn wrong_types() {
+    refused(
+        "xdp_mode = 1\nmode = ['enforce']\ndefault = true\nfailsafe_ports = 22\nshared_addresses = [1.5]\n\
+        allow_empty = 'no'\n\
+         allow_wide = 2026-01-01\nsets = []\ndeny = 'x'\nlog = false\nservice = { name = 'web' }\n",
+        &[
+            "guard.toml:3: key `xdp_mode`: `1` is an integer, not a string",
+            "guard.toml:4: key `mode`: `['enforce']` is a list, not a string",
+            "guard.toml:5: key `default`: `true` is a boolean, not a string",
+            "guard.toml:6: key `failsafe_ports`: `22` is an integer, not a list of strings",
+            "guard.toml:7: key `shared_addresses`: `1.5` is a float, not a string",
+            "guard.toml:8: key `allow_empty`: `'no'` is a string, not `true` or `false`",
+            "guard.toml:9: key `allow_wide`: `2026-01-01` is a date, not `true` or `false`",
+            "guard.toml:10: key `sets`: `[]` is a list, not a table",
+            "guard.toml:11: key `deny`: `'x'` is a string, not a table",
+            "guard.toml:12: key `log`: `false` is a boolean, not a table",
+            "guard.toml:13: key `service`: `{ name = 'web' }` is a table, not a list of tables",
+        ],
+    );
+}
+
+#[test]
+fn wrong_types_inside_tables() {
+    refused(
+        "service = ['web']\n[sets]\na = 1\n[log]\nstdout = 'yes'\neve = 'eve.json'",
+        &[
+            "guard.toml:3: key `service`: `'web'` is a string, not a table",
+            "guard.toml:5: key `a`: `1` is an integer, not a string",
+            "guard.toml:7: key `stdout`: `'yes'` is a string, not `true` or `false`",
+            "guard.toml:8: key `eve`: `'eve.json'` is a string, not a table",
+        ],
+    );
+    refused(
+        "[[service]]\nname = 1\nports = 'tcp/80'\nallow = [1, 'any']\nmode = 'off'\n[log.eve]\npath = ''",
+        &[
+            "guard.toml:4: key `name`: `1` is an integer, not a string",
+            "guard.toml:5: key `ports`: `'tcp/80'` is a string, not a list of strings",
+            "guard.toml:6: key `allow`: `1` is an integer, not a string",
+            "guard.toml:7: key `mode`: `off` is none of `enforce`, `monitor`",
+            "guard.toml:9: key `path` is an empty path",
+        ],
+    );
+    refused(
+        &format!("{WEB}[log]\neve = {{}}"),
+        &["guard.toml:7: key `eve` has no `path`: write `eve = { path = \"eve.json\" }`"],
+    );
+}
+
+#[test]
+fn bad_values() {
+    refused(
+        &format!(
+            "xdp_mode = 'skb'\nmode = 'off'\ndefault = 'accept'\nfailsafe_ports = ['22']\n\
+            shared_addresses = ['10.0.0.0/8', 'x']\n\
+             deny.ips = ['any']\n{WEB}"
+        ),
+        &[
+            "guard.toml:3: key `xdp_mode`: `skb` is none of `auto`, `native`, `generic`",
+            "guard.toml:4: key `mode`: `off` is none of `enforce`, `monitor`",
+            "guard.toml:5: key `default`: `accept` is none of `pass`, `drop`",
+            "guard.toml:6: port `22` in `failsafe_ports`: write `tcp/22` or `udp/22`",
+            "guard.toml:7: address `10.0.0.0/8` in `shared_addresses`: a prefix, where one address is wanted",
+            "guard.toml:7: address `x` in `shared_addresses`: neither an IPv4 nor an IPv6 address",
+            "guard.toml:8: `any` may stand only in the `allow` of a [[service]], which makes it public",
+        ],
+    );
+}
+
+#[test]
+fn interfaces() {
+    let setup = Setup::toml(&format!("interfaces = [\n'lo',\n'eth0',\n'eth0']\n{ALLOW}{WEB}"));
+    refused_setup(
+        &setup,
+        &[
+            "guard.toml:2: interface `lo`: the loopback is not guarded: its packets never leave this host",
+            "guard.toml:4: interface `eth0` is given twice",
+        ],
+    );
+    let star = "environment variable GUARD_INTERFACE item 2: \
+                interface `*` means every physical interface: no name may stand beside it";
+    refused_setup(&Setup::toml(&format!("{ALLOW}{WEB}")).env("GUARD_INTERFACE", "*,eth0"), &[star]);
+    refused_setup(&Setup::toml(&format!("{ALLOW}{WEB}")).env("GUARD_INTERFACE", ""), &[NO_INTERFACE]);
+    let number = "guard.toml:1: key `interfaces`: `0` is an integer, not a list of strings";
+    refused_setup(&Setup::toml(&format!("interfaces = 0\n{ALLOW}{WEB}")), &[number]);
+}
+
+#[test]
+fn service_names_and_ports() {
+    let name = "a name has 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`";
+    refused(
+        "[[service]]\nports = ['tcp/80']\n[[service]]\nname = ''\nports = ['tcp/81']\n[[service]]\nname = 'a b'\n\
+         ports = ['tcp/82']\n[[service]]\nname = 'web'\n[[service]]\nname = 'web'\nports = []\n[[service]]\n\
+         name = 'x'\n\
+         ports = ['tcp/0', '3000/tcp']\n",
+        &[
+            "guard.toml:3: a [[service]] without `name`",
+            &format!("guard.toml:6: service name ``: {name}"),
+            &format!("guard.toml:9: service name `a b`: {name}"),
+            "guard.toml:11: service `web` has no `ports`: write `ports = [\"tcp/3000\"]`",
+            "guard.toml:13: service `web` has no `ports`: write `ports = [\"tcp/3000\"]`",
+            "guard.toml:13: service name `web` is taken, by guard.toml:11",
+            "guard.toml:18: port `tcp/0` in `ports`: port 0 cannot be guarded",
+            "guard.toml:18: port `3000/tcp` in `ports`: the protocol comes first: write `tcp/3000`",
+        ],
+    );
+}
+
+#[test]
+fn a_port_in_two_services() {
+    refused(
+        &format!("{WEB}[[service]]\nname = 'b'\nports = [\n'udp/80',\n'tcp/80']\n"),
+        &["guard.toml:10: port `tcp/80` belongs to another service, by guard.toml:5"],
+    );
+}
+
+#[test]
+fn a_failsafe_port_in_a_service() {
+    refused(
+        "failsafe_ports = ['tcp/22', 'tcp/80', 'udp/80']\n[[service]]\nname = 'web'\nports = ['tcp/22', 'tcp/80']\n",
+        &[
+            "guard.toml:6: port `tcp/22` is a failsafe port, which passes before any list is asked: to guard it, write \
+             `failsafe_ports = [\"udp/80\"]` at the top of guard.toml",
+            "guard.toml:6: port `tcp/80` is a failsafe port, which passes before any list is asked: to guard it, write \
+             `failsafe_ports = [\"udp/80\"]` at the top of guard.toml",
+        ],
+    );
+    let setup = Setup::toml(&format!("{INTERFACES}{ALLOW}")).env("GUARD_PORTS", "tcp/22");
+    let fault = "environment variable GUARD_PORTS item 1: port `tcp/22` is a failsafe port, which passes before any list \
+                 is asked: to guard it, write `failsafe_ports = []` at the top of guard.toml";
+    refused_setup(&setup, &[fault]);
+}
+
+#[test]
+fn ports_in_two_places() {
+    let setup = Setup::toml(&format!("{INTERFACES}{ALLOW}{WEB}")).env("GUARD_PORTS", "tcp/3000");
+    let fault =
+        "environment variable GUARD_PORTS: GUARD_PORTS beside a [[service]] (guard.toml:3): write its ports there too";
+    refused_setup(&setup, &[fault]);
+}
+
+#[test]
+fn no_guarded_port() {
+    refused("", &[NO_PORT]);
+    refused("default = 'pass'", &[NO_PORT]);
+}
+
+#[test]
+fn too_many_services() {
+    let service = |n: u16| format!("[[service]]\nname = 's{n}'\nports = ['tcp/{}']\n", 100 + n);
+    let services = |count| (0..count).map(service).collect::<String>();
+    assert_eq!(Setup::toml(&format!("{INTERFACES}{ALLOW}{}", services(63))).load().unwrap().policy.services.len(), 63);
+    refused(&services(65), &["guard.toml:192: 65 services, over the limit of 63"]);
+}
+
+#[test]
+fn an_allowlist_wider_than_a_slash_4() {
+    let more = |prefix: &str, who: &str, family: &str| {
+        format!(
+            "prefix `{prefix}`: {who} more {family} addresses than a /4 in all; \
+             `allow_wide = true` in guard.toml accepts it"
+        )
+    };
+    let setup = Setup::toml(&format!("{INTERFACES}{WEB}"))
+        .env("ALLOWED_IPS", "0.0.0.0/1 128.0.0.0/1")
+        .file("data/allowed_ips.json", "[\"2000::/3\", \"::/0\"]");
+    refused_setup(
+        &setup,
+        &[
+            &format!("environment variable ALLOWED_IPS item 1: {}", more("0.0.0.0/1", "the allowlist covers", "IPv4")),
+            &format!("data/allowed_ips.json[1]: {}", more("::/0", "the allowlist covers", "IPv6")),
+        ],
+    );
+    let sets = "[sets]\nhalf = 'half.txt'\n";
+    let services = "[[service]]\nname = 'a'\nports = ['tcp/80']\nallow = ['16.0.0.0/5']\n\
+                    [[service]]\nname = 'b'\nports = ['tcp/81']\nallow = ['any', '@half', '::1']\n\
+                    [[service]]\nname = 'c'\nports = ['tcp/82']\nallow = ['any']\n";
+    let setup = Setup::toml(&format!("{INTERFACES}allow.ips = ['24.0.0.0/5', '25.0.0.0/8']\n{sets}{services}"))
+        .file("half.txt", "32.0.0.0/6\n40.0.0.0/5\n");
+    refused_setup(
+        &setup,
+        &[&format!("half.txt:2 (@half): {}", more("40.0.0.0/5", "service `b` and the allowlist cover", "IPv4"))],
+    );
+}
+
+#[test]
+fn list_elements_for_no_service() {
+    let list = r#"[{"ip": "10.0.0.1", "services": ["web"]}, {"ip": "10.0.0.2", "services": ["web", "wbe"]}]"#;
+    let setup = Setup::toml(&format!("{INTERFACES}{ALLOW}{WEB}")).file("data/allowed_ips.json", list);
+    refused_setup(&setup, &["data/allowed_ips.json[1]: service `wbe` is not defined"]);
+}
+
+#[test]
+fn set_names_and_files() {
+    let name = "a name has 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`";
+    refused(
+        &format!("{WEB}allow = ['@gone', '@un known']\n[sets]\ngone = 'gone.txt'\n'un known' = 'gone.txt'\n"),
+        &[
+            &format!("guard.toml:6: `@un known` names no set: {name}"),
+            "guard.toml:8: set `gone`: `gone.txt`: no such file",
+            &format!("guard.toml:9: set name `un known`: {name}"),
+        ],
+    );
+}
+
+#[test]
+fn every_fault_is_named_at_once() {
+    let setup = Setup::toml(
+        "interfaces = ['lo']\nmode = 'off'\nfailsafe_ports = ['tcp/22', '22']\ncolour = 'red'\n[allow]\n\
+        ips = ['10.0.0', '@home']\n\
+         [sets]\noffice = 'office.txt'\n[[service]]\nname = 'web'\nports = ['tcp/22']\n\
+         allow = ['@office', '0.0.0.0/0']\n\
+         [[service]]\nname = 'web'\nports = ['tcp/22']\nrate = []\n",
+    )
+    .env_file("GUARD_PROTS=tcp/3000\nnonsense\n")
+    .env("ALLOWED_IPS", "10.0.0.0/33")
+    .env("GUARD_DEFAULT", "accept")
+    .file("office.txt", "10.0.0.1 10.0.0.2\n")
+    .file("data/allowed_ips.json", r#"["10.0.0.300", {"ip": "10.0.0.1", "expires": "2030-01-01"}]"#);
+    let faults = setup.load().unwrap_err();
+    for expected in [
+        "guard.env:1: unknown variable `GUARD_PROTS`",
+        "guard.env:2: `nonsense` is not NAME=value",
+        "environment variable ALLOWED_IPS item 1: prefix `10.0.0.0/33`: length over 32",
+        "environment variable GUARD_DEFAULT: `accept` is none of",
+        "guard.toml:1: interface `lo`: the loopback",
+        "guard.toml:2: key `mode`: `off` is none of",
+        "guard.toml:3: port `22` in `failsafe_ports`",
+        "guard.toml:4: unknown key `colour`",
+        "guard.toml:6: prefix `10.0.0`",
+        "guard.toml:6: set `@home` is not defined",
+        "guard.toml:16: unknown key `rate` in [[service]]: not supported by this version",
+        "office.txt:1 (@office): prefix `10.0.0.1 10.0.0.2`",
+        "data/allowed_ips.json[0]: prefix `10.0.0.300`",
+        "data/allowed_ips.json[1]: key `expires` is not supported by this version",
+        "guard.toml:13: service name `web` is taken, by guard.toml:9",
+        "guard.toml:15: port `tcp/22` belongs to another service, by guard.toml:11",
+        "guard.toml:11: port `tcp/22` is a failsafe port",
+        "guard.toml:15: port `tcp/22` is a failsafe port",
+        "guard.toml:12: prefix `0.0.0.0/0`: service `web` and the allowlist cover more IPv4 addresses than a /4",
+    ] {
+        let found = faults.iter().filter(|fault| fault.starts_with(expected)).count();
+        assert_eq!(found, 1, "{expected:?} in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 19, "{faults:#?}");
+}

@@ -1,0 +1,73 @@
+//! The commands' side of the socket.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    time::Duration,
+};
+
+use nix::{
+    sys::socket::{getsockopt, sockopt::PeerCredentials},
+    unistd::Pid,
+};
+use thiserror::Error;
+
+use super::{Answer, Kind, Request, VERSION};
+use crate::{instance::Instance, kernel::LINKS, status::Status};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The daemon does not answer, or not what was asked.
+#[derive(Debug, Error)]
+pub(crate) enum Unreachable {
+    #[error("guard instance `{instance}` does not answer on {path} ({error}); {}", if *.pinned {
+        "its program is still in the kernel and enforces the last policy: start `guard run` again, or end enforcement with `guard down`"
+    } else {
+        "nothing of it is in the kernel either: start it with `guard run`"
+    })]
+    Silent { instance: String, path: PathBuf, error: io::Error, pinned: bool },
+    #[error("guard instance `{instance}` refused: {message}")]
+    Refused { instance: String, message: String },
+}
+
+/// Asks the daemon for its status.
+pub(crate) fn status(instance: &Instance) -> Result<Status, Unreachable> {
+    let line = connect(instance).and_then(ask).map_err(|error| silent(instance, error))?;
+    match serde_json::from_str(&line) {
+        Ok(Answer::Ok(status)) => Ok(status),
+        Ok(Answer::Error(message)) => Err(Unreachable::Refused { instance: instance.name.clone(), message }),
+        Err(error) => Err(silent(instance, error.into())),
+    }
+}
+
+/// Returns the process that listens on the socket, if there is one.
+pub(crate) fn daemon_pid(instance: &Instance) -> Option<Pid> {
+    let credentials = getsockopt(&connect(instance).ok()?, PeerCredentials).ok()?;
+    Some(Pid::from_raw(credentials.pid()))
+}
+
+fn connect(instance: &Instance) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(instance.socket())?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn ask(mut stream: UnixStream) -> io::Result<String> {
+    let mut request = serde_json::to_vec(&Request { version: VERSION, request: Kind::Status })?;
+    request.push(b'\n');
+    stream.write_all(&request)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line)
+}
+
+fn silent(instance: &Instance, error: io::Error) -> Unreachable {
+    Unreachable::Silent {
+        instance: instance.name.clone(),
+        path: instance.socket(),
+        error,
+        pinned: instance.pins().join(LINKS).exists(),
+    }
+}

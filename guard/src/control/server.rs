@@ -1,0 +1,135 @@
+//! The daemon's side of the socket. Connections are read here; the daemon answers what they ask.
+
+use std::{
+    fs, io,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use nix::unistd::Group;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use tracing::debug;
+
+use super::{Answer, Kind, REQUEST_MAX, Request, VERSION};
+use crate::status::Status;
+
+/// Connections that are served at once; more wait.
+const CONNECTIONS_MAX: usize = 32;
+
+/// How long a client may take over a request, and over reading its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who may use the socket besides root.
+const GROUP: &str = "guard";
+
+/// What a client asks the daemon.
+pub(crate) enum Question {
+    Status(oneshot::Sender<Status>),
+}
+
+/// The listening socket; gone from the file system when dropped.
+pub(crate) struct Control {
+    path: PathBuf,
+    /// What clients ask.
+    pub(crate) questions: mpsc::Receiver<Question>,
+    listener: JoinHandle<()>,
+}
+
+impl Control {
+    /// Opens the socket. One that lies there already is left over: the instance's lock is this process's.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+        if let Ok(Some(group)) = Group::from_name(GROUP) {
+            chown(path, None, Some(group.gid.as_raw()))?;
+        }
+        let (sender, questions) = mpsc::channel(CONNECTIONS_MAX);
+        Ok(Self { path: path.to_owned(), questions, listener: tokio::spawn(listen(listener, sender)) })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.listener.abort();
+        if let Err(error) = fs::remove_file(&self.path) {
+            debug!("removing {}: {error}", self.path.display());
+        }
+    }
+}
+
+async fn listen(listener: UnixListener, questions: mpsc::Sender<Question>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let questions = questions.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = serve(stream, questions).await {
+                        debug!("control connection: {error}");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                debug!("control socket: {error}");
+                // Out of descriptors, most likely: others must get to close theirs.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Answers a connection's requests until it ends, stalls or sends too long a line.
+async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    loop {
+        let mut line = Vec::new();
+        let mut limited = (&mut reader).take(REQUEST_MAX as u64);
+        let length = timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await??;
+        if length == 0 {
+            return Ok(());
+        }
+        let complete = line.ends_with(b"\n");
+        let answer = if complete { answer(&line, &questions).await } else { Answer::Error("request without an end".to_owned()) };
+        let mut text = serde_json::to_vec(&answer)?;
+        text.push(b'\n');
+        timeout(PATIENCE, writer.write_all(&text)).await??;
+        if !complete {
+            return Ok(());
+        }
+    }
+}
+
+async fn answer(line: &[u8], questions: &mpsc::Sender<Question>) -> Answer<Status> {
+    let request: Request = match serde_json::from_slice(line) {
+        Ok(request) => request,
+        Err(error) => return Answer::Error(format!("no request: {error}")),
+    };
+    if request.version != VERSION {
+        return Answer::Error(format!("version {} of the protocol is not spoken here, {VERSION} is", request.version));
+    }
+    let (sender, answer) = oneshot::channel();
+    let question = match request.request {
+        Kind::Status => Question::Status(sender),
+    };
+    if questions.send(question).await.is_ok()
+        && let Ok(status) = answer.await
+    {
+        return Answer::Ok(status);
+    }
+    Answer::Error("the daemon is ending".to_owned())
+}

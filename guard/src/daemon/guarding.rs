@@ -1,0 +1,148 @@
+//! Which interfaces are guarded, kept true while interfaces and addresses come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use guard_common::address::Address;
+use tracing::{error, info, warn};
+
+use crate::{
+    kernel::{AttachError, Attachment, Links, OwnAddresses},
+    launch::Selection,
+    network::Interface,
+    policy::Policy,
+    status::{Guarded, Unguarded},
+};
+
+/// The program's links and the own addresses behind them.
+pub(super) struct Guarding {
+    links: Links,
+    addresses: OwnAddresses,
+    /// The kernel's number of the program that this run loaded.
+    program: u32,
+    guarded: Vec<Interface>,
+    unguarded: Vec<Unguarded>,
+    /// Whether nothing that is there is unguarded.
+    complete: bool,
+}
+
+impl Guarding {
+    /// Attaches to every interface that is there. If one can't be, none stays attached that was not before.
+    pub(super) fn start(
+        mut links: Links,
+        mut addresses: OwnAddresses,
+        policy: &Policy,
+        selection: Selection,
+    ) -> Result<Self, AttachError> {
+        let program = links.program_id()?;
+        addresses.set(own_addresses(&selection.present, policy))?;
+        let mut attached = Vec::new();
+        for interface in &selection.present {
+            match links.attach(interface, policy.xdp_mode) {
+                Ok(Attachment::New) => attached.push(interface.index),
+                Ok(Attachment::Replaced) => info!("took over `{}` from an earlier run", interface.name),
+                Err(error) => {
+                    links.abandon(&attached)?;
+                    return Err(error);
+                }
+            }
+        }
+        let wanted = selection.present.iter().map(|interface| interface.index).collect();
+        for index in links.detach_others(&wanted)? {
+            warn!("interface number {index} is guarded no more: the policy does not name it");
+        }
+        Ok(Self { links, addresses, program, guarded: selection.present, unguarded: missing(&selection.missing), complete: true })
+    }
+
+    /// Guards what has appeared, and forgets what is gone.
+    pub(super) fn follow(&mut self, policy: &Policy, all: &[Interface]) {
+        let selection = Selection::new(&policy.interfaces, all);
+        if let Err(error) = self.addresses.set(own_addresses(&selection.present, policy)) {
+            error!("own addresses: {:#}", anyhow::Error::from(error));
+        }
+        let mut guarded = Vec::new();
+        let mut unguarded = selection.refused;
+        for interface in selection.present {
+            if interface.xdp.map(|xdp| xdp.program) == Some(self.program) {
+                guarded.push(interface);
+                continue;
+            }
+            match self.links.attach(&interface, policy.xdp_mode) {
+                Ok(_) => {
+                    info!("guarding `{}` from now on", interface.name);
+                    guarded.push(interface);
+                }
+                Err(error) => {
+                    let reason = format!("{:#}", anyhow::Error::from(error));
+                    unguarded.push(Unguarded { name: interface.name, reason });
+                }
+            }
+        }
+        self.complete = unguarded.is_empty();
+        unguarded.extend(missing(&selection.missing));
+        for news in unguarded.iter().filter(|news| !self.unguarded.contains(news)) {
+            error!("not guarding `{}`: {}", news.name, news.reason);
+        }
+        self.guarded = guarded;
+        self.unguarded = unguarded;
+        // A link whose interface exists no more holds nothing; one whose interface was renamed holds it still.
+        let existing = all.iter().map(|interface| interface.index).collect();
+        if let Err(error) = self.links.detach_others(&existing) {
+            error!("links: {:#}", anyhow::Error::from(error));
+        }
+    }
+
+    /// Interface names by index, as events have them.
+    pub(super) fn names(&self) -> BTreeMap<u32, String> {
+        self.guarded.iter().map(|interface| (interface.index, interface.name.clone())).collect()
+    }
+
+    pub(super) fn guarded(&self) -> Vec<Guarded> {
+        let entry = |interface: &Interface| Guarded {
+            name: interface.name.clone(),
+            index: interface.index,
+            xdp_mode: mode_name(interface).to_owned(),
+        };
+        self.guarded.iter().map(entry).collect()
+    }
+
+    pub(super) fn unguarded(&self) -> &[Unguarded] {
+        &self.unguarded
+    }
+
+    /// Tells whether every interface that is there and wanted is guarded.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Says in one line what is guarded.
+    pub(super) fn describe(&self) -> String {
+        if self.guarded.is_empty() {
+            return "nothing yet".to_owned();
+        }
+        let names: Vec<String> =
+            self.guarded.iter().map(|interface| format!("`{}` ({})", interface.name, mode_name(interface))).collect();
+        names.join(", ")
+    }
+}
+
+fn mode_name(interface: &Interface) -> &'static str {
+    interface.xdp.map_or("native", |xdp| xdp.mode.name())
+}
+
+fn missing(names: &[String]) -> Vec<Unguarded> {
+    let entry = |name: &String| Unguarded {
+        name: name.clone(),
+        reason: "it does not exist; it will be guarded when it appears".to_owned(),
+    };
+    names.iter().map(entry).collect()
+}
+
+/// The addresses from which no packet can come in: those of guarded interfaces that no other host may take over.
+fn own_addresses(interfaces: &[Interface], policy: &Policy) -> BTreeSet<Address> {
+    interfaces
+        .iter()
+        .flat_map(|interface| &interface.addresses)
+        .filter(|ip| !policy.shared_addresses.contains(ip))
+        .map(|ip| Address::from(*ip))
+        .collect()
+}

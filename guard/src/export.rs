@@ -1,0 +1,9 @@
+//! What leaves guard: blocked packets, as lines.
+
+mod eve;
+mod merge;
+mod writer;
+
+pub(crate) use eve::{BlockLine, Names, StatsLine};
+pub(crate) use merge::Merger;
+pub(crate) use writer::Writer;

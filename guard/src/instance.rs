@@ -1,0 +1,40 @@
+//! One guard among several: its name, and where its files, pins and socket lie.
+
+use std::path::{Path, PathBuf};
+
+/// Where the bpf file system is mounted.
+pub(crate) const BPFFS: &str = "/sys/fs/bpf";
+
+/// A guard's name and directories.
+#[derive(Clone, Debug)]
+pub(crate) struct Instance {
+    pub(crate) name: String,
+    pub(crate) runtime_dir: PathBuf,
+}
+
+impl Instance {
+    /// The control socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.runtime_dir.join(format!("{}.sock", self.name))
+    }
+
+    /// The directory of everything pinned, on the bpf file system.
+    pub(crate) fn pins(&self) -> PathBuf {
+        all_pins().join(&self.name)
+    }
+}
+
+/// The directory that holds every instance's pins.
+pub(crate) fn all_pins() -> PathBuf {
+    Path::new(BPFFS).join("guard")
+}
+
+/// Accepts a name that is a file name on the bpf file system, which refuses dots.
+pub(crate) fn parse_name(name: &str) -> Result<String, String> {
+    let fits = (1..=32).contains(&name.len());
+    if fits && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        Ok(name.to_owned())
+    } else {
+        Err("an instance's name is 1 to 32 letters, digits, `-` or `_`".to_owned())
+    }
+}

@@ -1,0 +1,177 @@
+//! The kernel's side: the program loaded, its tables filled, its links attached and pinned.
+//!
+//! This module and those below it are the only ones that name aya. They know no configuration syntax and no export form.
+
+mod addresses;
+mod bpffs;
+mod counters;
+mod events;
+mod flush;
+mod generations;
+mod links;
+mod log;
+mod privileges;
+mod state;
+mod word;
+
+use std::{io, path::PathBuf};
+
+use aya::{
+    Ebpf, EbpfLoader, VerifierLogLevel,
+    programs::{ProgramError, Xdp},
+};
+use guard_common::names;
+use nix::sys::utsname::uname;
+use thiserror::Error;
+
+pub(crate) use addresses::OwnAddresses;
+use bpffs::PinDirectory;
+pub(crate) use bpffs::{LINKS, remove_pins};
+pub(crate) use counters::{Counters, Totals};
+pub(crate) use events::Events;
+pub(crate) use flush::{FLUSH_AGE, FLUSH_ALL, Flusher};
+pub(crate) use generations::Generations;
+pub(crate) use links::{AttachError, Attachment, Links};
+
+use crate::instance::Instance;
+
+/// The kernel program, as the build script compiled it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/guard-ebpf"));
+
+/// The oldest kernel on which loading is tried: 5.10 has no 64-bit compare-exchange before 5.12, and its verifier does
+/// not let dead code hide that.
+const OLDEST_KERNEL: (u32, u32) = (5, 15);
+
+/// What keeps guard from getting its program into the kernel.
+#[derive(Debug, Error)]
+pub(crate) enum KernelError {
+    #[error(
+        "missing {missing}: run guard as root, or give its service `AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON`"
+    )]
+    Capabilities { missing: String },
+    #[error("kernel {found} is too old: guard needs 6.1, and tries its luck from {}.{} on", OLDEST_KERNEL.0, OLDEST_KERNEL.1)]
+    KernelTooOld { found: String },
+    #[error("no bpf file system on {path}, and mounting one failed ({error}): run `mount -t bpf bpf {path}` as root")]
+    NoBpffs { path: PathBuf, error: io::Error },
+    #[error("guard instance `{instance}` is already running (its pins in {path} are locked): stop it, or choose another name with --instance")]
+    AlreadyRunning { instance: String, path: PathBuf },
+    #[error("{action} {path}: {error}")]
+    Pin { action: &'static str, path: PathBuf, error: io::Error },
+    #[error("loading the kernel program")]
+    Load(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the kernel's verifier refused program `{program}`")]
+    Verifier { program: &'static str, source: ProgramError },
+    #[error("map {name}")]
+    Map { name: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the embedded object has no `{0}`")]
+    Missing(&'static str),
+}
+
+impl KernelError {
+    pub(crate) fn map<E: std::error::Error + Send + Sync + 'static>(name: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::Map { name, source: Box::new(source) }
+    }
+}
+
+/// What is asked for at load and can't be changed afterwards.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LoadOptions {
+    /// Whether the kernel program logs every decision; if not, that code is not even loaded.
+    pub(crate) kernel_log: bool,
+}
+
+/// The loaded program with its tables, not yet attached anywhere.
+pub(crate) struct Kernel {
+    pub(crate) generations: Generations,
+    pub(crate) addresses: OwnAddresses,
+    pub(crate) counters: Counters,
+    pub(crate) flusher: Flusher,
+    pub(crate) links: Links,
+    pub(crate) events: Events,
+}
+
+impl Kernel {
+    /// Loads the program and makes or adopts its tables. Nothing is attached, so nothing changes for any packet.
+    pub(crate) fn load(instance: &Instance, options: LoadOptions) -> Result<Self, KernelError> {
+        privileges::check()?;
+        check_version()?;
+        let pins = PinDirectory::open(instance)?;
+        match load_programs(&pins, options) {
+            Ok(ebpf) => Self::take(ebpf, pins),
+            Err(error) => {
+                pins.abandon()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn take(mut ebpf: Ebpf, pins: PinDirectory) -> Result<Self, KernelError> {
+        Ok(Self {
+            generations: Generations::take(&mut ebpf)?,
+            addresses: OwnAddresses::take(&mut ebpf)?,
+            counters: Counters::take(&mut ebpf)?,
+            events: Events::take(&mut ebpf)?,
+            flusher: Flusher::start(&mut ebpf, &pins)?,
+            links: Links::new(ebpf, pins),
+        })
+    }
+}
+
+/// Loads both programs. Maps are taken out only afterwards: a program can't be loaded without its maps.
+fn load_programs(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
+    let mut ebpf = load_object(pins, options)?;
+    for name in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH] {
+        program(&mut ebpf, name)?.load().map_err(|source| KernelError::Verifier { program: name, source })?;
+    }
+    if options.kernel_log {
+        log::forward(&mut ebpf)?;
+    }
+    Ok(ebpf)
+}
+
+fn load_object(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
+    let mut seed = [0; 8];
+    getrandom(&mut seed)?;
+    let seed = u64::from_ne_bytes(seed);
+    let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
+    let adopted = state::adopt(pins, OBJECT)?;
+    let mut loader = EbpfLoader::new();
+    loader
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global(names::GATE_SEED, &seed, true)
+        .override_global(aya_log::LEVEL, &log_level, false);
+    for (name, path) in &adopted {
+        loader.map_pin_path(name, path);
+    }
+    loader.load(OBJECT).map_err(|error| KernelError::Load(error.into()))
+}
+
+/// Finds a program in the object.
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
+    let program = ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
+    program.try_into().map_err(|source| KernelError::Verifier { program: name, source })
+}
+
+fn take_map<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
+where
+    T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(KernelError::Missing(name))?;
+    T::try_from(map).map_err(KernelError::map(name))
+}
+
+fn check_version() -> Result<(), KernelError> {
+    let release = uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) if (major, minor) < OLDEST_KERNEL => Err(KernelError::KernelTooOld { found: release }),
+        _ => Ok(()),
+    }
+}
+
+fn getrandom(bytes: &mut [u8]) -> Result<(), KernelError> {
+    use io::Read as _;
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut urandom| urandom.read_exact(bytes))
+        .map_err(|error| KernelError::Pin { action: "reading", path: "/dev/urandom".into(), error })
+}

@@ -1,0 +1,140 @@
+//! The bpf file system and an instance's directory on it.
+
+use std::{
+    fs::{self, DirBuilder, File, TryLockError},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+use tracing::info;
+
+use super::KernelError;
+use crate::instance::{BPFFS, Instance, all_pins};
+
+/// The directory inside an instance's that holds its links.
+pub(crate) const LINKS: &str = "links";
+
+/// An instance's pins, held by this process alone.
+pub(crate) struct PinDirectory {
+    path: PathBuf,
+    /// Keeps the lock.
+    _lock: File,
+}
+
+impl PinDirectory {
+    /// Mounts the bpf file system where it is absent, makes the directory and takes it.
+    pub(super) fn open(instance: &Instance) -> Result<Self, KernelError> {
+        mount_bpffs()?;
+        make_directory(&all_pins())?;
+        let path = instance.pins();
+        make_directory(&path)?;
+        match lock(&path) {
+            Ok(lock) => {
+                make_directory(&path.join(LINKS))?;
+                Ok(Self { path, _lock: lock })
+            }
+            Err(TryLockError::WouldBlock) => {
+                Err(KernelError::AlreadyRunning { instance: instance.name.clone(), path })
+            }
+            Err(TryLockError::Error(error)) => Err(KernelError::Pin { action: "locking", path, error }),
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The directory of the links, which are named by their interface's index.
+    pub(super) fn links(&self) -> PathBuf {
+        self.path(LINKS)
+    }
+
+    /// Makes a directory inside and returns its path.
+    pub(super) fn directory(&self, name: &str) -> Result<PathBuf, KernelError> {
+        let path = self.path(name);
+        make_directory(&path)?;
+        Ok(path)
+    }
+}
+
+impl PinDirectory {
+    /// Removes the directory of a start that failed, unless links of an earlier run still hold their interfaces.
+    pub(super) fn abandon(self) -> Result<(), KernelError> {
+        let failed = |action| {
+            let path = self.path.clone();
+            move |error| KernelError::Pin { action, path, error }
+        };
+        let links = fs::read_dir(self.links()).map_err(failed("reading"))?;
+        if links.count() > 0 {
+            return Ok(());
+        }
+        fs::remove_dir_all(&self.path).map_err(failed("removing"))
+    }
+}
+
+/// Takes an instance's pins away, which detaches its links: the end of enforcement. Fails while a daemon holds them.
+///
+/// Returns false if there were none.
+pub(crate) fn remove_pins(instance: &Instance) -> Result<bool, KernelError> {
+    let path = instance.pins();
+    if !path.exists() {
+        return Ok(false);
+    }
+    let _lock = match lock(&path) {
+        Ok(lock) => lock,
+        Err(TryLockError::WouldBlock) => {
+            return Err(KernelError::AlreadyRunning { instance: instance.name.clone(), path });
+        }
+        Err(TryLockError::Error(error)) => return Err(KernelError::Pin { action: "locking", path, error }),
+    };
+    fs::remove_dir_all(&path).map_err(|error| KernelError::Pin { action: "removing", path, error })?;
+    // Other instances may still have theirs.
+    match fs::remove_dir(all_pins()) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+            Err(KernelError::Pin { action: "removing", path: all_pins(), error })
+        }
+        _ => Ok(true),
+    }
+}
+
+/// The directory itself is what is locked, so whoever uses these pins agrees, whatever its other directories are.
+fn lock(path: &Path) -> Result<File, TryLockError> {
+    let directory = File::open(path).map_err(TryLockError::Error)?;
+    directory.try_lock()?;
+    Ok(directory)
+}
+
+fn mount_bpffs() -> Result<(), KernelError> {
+    let path = Path::new(BPFFS);
+    let no_bpffs = |error: io::Error| KernelError::NoBpffs { path: path.to_owned(), error };
+    if is_bpffs(path).map_err(no_bpffs)? {
+        return Ok(());
+    }
+    // Two guards that start at once must not mount one file system over the other's pins.
+    let directory = File::open(path).map_err(no_bpffs)?;
+    directory.lock().map_err(no_bpffs)?;
+    if is_bpffs(path).map_err(no_bpffs)? {
+        return Ok(());
+    }
+    mount(Some("bpf"), path, Some("bpf"), MsFlags::empty(), Some("mode=0700")).map_err(|error| no_bpffs(error.into()))?;
+    info!("mounted a bpf file system on {BPFFS}");
+    Ok(())
+}
+
+fn is_bpffs(path: &Path) -> io::Result<bool> {
+    Ok(statfs(path)?.filesystem_type() == BPF_FS_MAGIC)
+}
+
+fn make_directory(path: &Path) -> Result<(), KernelError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(KernelError::Pin { action: "making", path: path.to_owned(), error })
+        }
+        _ => Ok(()),
+    }
+}

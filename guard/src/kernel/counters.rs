@@ -1,0 +1,87 @@
+//! What the kernel program counted, summed over the CPUs.
+
+use aya::{
+    Ebpf,
+    maps::{MapData, MapError, PerCpuArray},
+};
+use guard_common::{
+    names,
+    packet::LinkType,
+    policy::{Reason, SERVICES_MAX, Verdict},
+    records::{Counter, Unreported, counter_index},
+};
+
+use super::{KernelError, take_map};
+
+/// A per-CPU element of two u64, as each of these tables has it.
+type Pair = [u64; 2];
+
+/// The kernel's counters.
+pub(crate) struct Counters {
+    decisions: PerCpuArray<MapData, Pair>,
+    link_types: PerCpuArray<MapData, Pair>,
+    unreported: PerCpuArray<MapData, Pair>,
+}
+
+/// Packets and bytes of one service and one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) service: u8,
+    pub(crate) reason: Reason,
+    pub(crate) count: Counter,
+}
+
+impl Counters {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            decisions: take_map(ebpf, names::COUNTERS)?,
+            link_types: take_map(ebpf, names::LINK_TYPES)?,
+            unreported: take_map(ebpf, names::UNREPORTED)?,
+        })
+    }
+
+    /// Returns what is not zero.
+    pub(crate) fn decisions(&self) -> Result<Vec<Totals>, KernelError> {
+        let mut totals = Vec::new();
+        for service in 0..=SERVICES_MAX as u8 {
+            for reason in Reason::ALL {
+                let [packets, bytes] = sum(&self.decisions, counter_index(service, reason as u8))
+                    .map_err(KernelError::map(names::COUNTERS))?;
+                if packets > 0 {
+                    totals.push(Totals { service, reason, count: Counter { packets, bytes } });
+                }
+            }
+        }
+        Ok(totals)
+    }
+
+    /// Returns what frames without an IP packet carried, where it is not zero.
+    pub(crate) fn link_types(&self) -> Result<Vec<(LinkType, Counter)>, KernelError> {
+        let mut counts = Vec::new();
+        for link_type in LinkType::ALL {
+            let [packets, bytes] =
+                sum(&self.link_types, link_type as u32).map_err(KernelError::map(names::LINK_TYPES))?;
+            if packets > 0 {
+                counts.push((link_type, Counter { packets, bytes }));
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Returns the blocked packets that no event stands for.
+    pub(crate) fn unreported(&self) -> Result<Unreported, KernelError> {
+        let mut total = Unreported::default();
+        for reason in Reason::ALL.into_iter().filter(|reason| reason.verdict() == Verdict::Drop) {
+            let [merged, lost] =
+                sum(&self.unreported, reason as u32).map_err(KernelError::map(names::UNREPORTED))?;
+            total.merged += merged;
+            total.lost += lost;
+        }
+        Ok(total)
+    }
+}
+
+fn sum(table: &PerCpuArray<MapData, Pair>, index: u32) -> Result<Pair, MapError> {
+    let values = table.get(&index, 0)?;
+    Ok(values.iter().fold([0, 0], |[first, second], value| [first + value[0], second + value[1]]))
+}

@@ -1,0 +1,121 @@
+//! Counts that the gates hold back, fetched by running the kernel's flush program on every CPU.
+//!
+//! The gates are per CPU and not atomic: only a run on their own CPU, with bottom halves off as test_run has them, may
+//! touch them.
+
+use std::{fs, io, sync::mpsc, thread, time::Duration};
+
+use aya::{
+    Ebpf,
+    programs::{ProgramError, TestRun as _, TestRunOptions, Xdp},
+    util::online_cpus,
+};
+use aya_obj::programs::XdpAttachType;
+use guard_common::{
+    names,
+    records::{FLUSH_SETS, FlushRequest, GATE_SETS, GATE_SHUT_MS},
+};
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use super::{KernelError, bpffs::PinDirectory};
+
+/// What has been held for as long as a gate stays shut.
+pub(crate) const FLUSH_AGE: Duration = Duration::from_millis(GATE_SHUT_MS as u64);
+/// Everything.
+pub(crate) const FLUSH_ALL: Duration = Duration::ZERO;
+
+struct Request {
+    age: Duration,
+    done: oneshot::Sender<()>,
+}
+
+/// A thread that moves from CPU to CPU.
+pub(crate) struct Flusher {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Flusher {
+    pub(super) fn start(ebpf: &mut Ebpf, pins: &PinDirectory) -> Result<Self, KernelError> {
+        let program = reopen(ebpf, pins)?;
+        let (requests, receiver) = mpsc::channel::<Request>();
+        thread::Builder::new()
+            .name("flush".to_owned())
+            .spawn(move || {
+                let mut complained = false;
+                while let Ok(Request { age, done }) = receiver.recv() {
+                    for error in run(&program, age) {
+                        if !complained {
+                            warn!("counts held back in the kernel could not all be fetched: {error}");
+                            complained = true;
+                        }
+                    }
+                    // The one who asked may have stopped waiting.
+                    let _ = done.send(());
+                }
+            })
+            .map_err(|error| KernelError::Load(error.into()))?;
+        Ok(Self { requests })
+    }
+
+    /// Has every gate report what it has held for `age` or longer; returns once the events are in the ring.
+    pub(crate) async fn flush(&self, age: Duration) {
+        let (done, reported) = oneshot::channel();
+        if self.requests.send(Request { age, done }).is_ok() {
+            // An error means that the thread is gone, and it goes only with this handle.
+            let _ = reported.await;
+        }
+    }
+}
+
+/// Opens the flush program a second time, for the thread to own; aya hands out no program by value.
+fn reopen(ebpf: &mut Ebpf, pins: &PinDirectory) -> Result<Xdp, KernelError> {
+    let failed = |source| KernelError::Verifier { program: names::PROGRAM_FLUSH, source };
+    let path = pins.path(names::PROGRAM_FLUSH);
+    let pin_error = |action| {
+        let path = path.clone();
+        move |error: io::Error| KernelError::Pin { action, path, error }
+    };
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(pin_error("removing")(error)),
+        _ => {}
+    }
+    super::program(ebpf, names::PROGRAM_FLUSH)?
+        .pin(&path)
+        .map_err(|error| pin_error("pinning")(io::Error::other(error)))?;
+    let reopened = Xdp::from_pin(&path, XdpAttachType::Interface).map_err(failed);
+    fs::remove_file(&path).map_err(pin_error("removing"))?;
+    reopened
+}
+
+/// Runs the program on every CPU that is online; returns what went wrong.
+fn run(program: &Xdp, age: Duration) -> Vec<String> {
+    let cpus = match online_cpus() {
+        Ok(cpus) => cpus,
+        Err((file, error)) => return vec![format!("{file}: {error}")],
+    };
+    let mut errors = Vec::new();
+    for cpu in cpus {
+        if let Err(error) = run_on(program, cpu, age) {
+            errors.push(format!("CPU {cpu}: {error}"));
+        }
+    }
+    errors
+}
+
+fn run_on(program: &Xdp, cpu: u32, age: Duration) -> Result<(), Box<dyn std::error::Error>> {
+    let mut set = CpuSet::new();
+    set.set(cpu as usize)?;
+    sched_setaffinity(Pid::from_raw(0), &set)?;
+    for first_set in (0..GATE_SETS as u32).step_by(FLUSH_SETS as usize) {
+        let request = FlushRequest { first_set, age_ms: age.as_millis() as u32 }.to_bytes();
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&request);
+        program.test_run(options).map_err(|error: ProgramError| Box::new(error))?;
+    }
+    Ok(())
+}

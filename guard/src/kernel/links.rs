@@ -1,0 +1,216 @@
+//! The program attached to interfaces by pinned links, and the links that an earlier run left.
+
+use std::{collections::BTreeSet, fs, io, path::PathBuf};
+
+use aya::{
+    Ebpf,
+    programs::{
+        ProgramError, Xdp, XdpMode,
+        links::{FdLink, PinnedLink},
+        loaded_programs,
+        xdp::{XdpLink, XdpLinkId},
+    },
+    sys::SyscallError,
+};
+use guard_common::names;
+use nix::errno::Errno;
+use thiserror::Error;
+use tracing::warn;
+
+use super::{
+    KernelError,
+    bpffs::{LINKS, PinDirectory},
+};
+use crate::{
+    instance::all_pins,
+    network::{AttachedMode, Interface},
+    policy,
+};
+
+/// Why an interface is not guarded.
+#[derive(Debug, Error)]
+pub(crate) enum AttachError {
+    #[error("interface `{interface}` is guarded by guard instance `{instance}`: stop that one with `guard --instance {instance} down`")]
+    OtherGuard { interface: String, instance: String },
+    #[error("interface `{interface}` already has an XDP program ({holder}): remove it with `ip link set dev {interface} xdp off` or the tool that attached it")]
+    Occupied { interface: String, holder: String },
+    #[error("interface `{interface}` is gone")]
+    Gone { interface: String },
+    #[error("interface `{interface}` takes no program in {mode} mode")]
+    Refused { interface: String, mode: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+/// An attachment that was just made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attachment {
+    /// A new link.
+    New,
+    /// The link of an earlier run, its program replaced with no packet unguarded.
+    Replaced,
+}
+
+/// The program to attach, and where its links are pinned: `links/<interface index>`.
+pub(crate) struct Links {
+    ebpf: Ebpf,
+    pins: PinDirectory,
+}
+
+impl Links {
+    pub(super) fn new(ebpf: Ebpf, pins: PinDirectory) -> Self {
+        Self { ebpf, pins }
+    }
+
+    /// Returns the kernel's number of the program that this run loaded.
+    pub(crate) fn program_id(&mut self) -> Result<u32, KernelError> {
+        let info = self.program()?.info();
+        info.map(|info| info.id()).map_err(|source| KernelError::Verifier { program: names::PROGRAM_GUARD, source })
+    }
+
+    /// Guards an interface: through the link of an earlier run if there is one, else through a new one.
+    pub(crate) fn attach(
+        &mut self,
+        interface: &Interface,
+        mode: policy::XdpMode,
+    ) -> Result<Attachment, AttachError> {
+        let pin = self.pins.links().join(interface.index.to_string());
+        if pin.exists() {
+            match self.replace(interface, &pin)? {
+                Some(attachment) => return Ok(attachment),
+                // Its interface is gone, and another one has its index; or somebody forced the link off.
+                None => remove(&pin)?,
+            }
+        }
+        if let Some(xdp) = interface.xdp {
+            return Err(occupied(interface, xdp.program));
+        }
+        let link = match mode {
+            policy::XdpMode::Native => self.try_attach(interface, AttachedMode::Native)?,
+            policy::XdpMode::Generic => self.try_attach(interface, AttachedMode::Generic)?,
+            policy::XdpMode::Auto => match self.try_attach(interface, AttachedMode::Native) {
+                Err(AttachError::Refused { source, .. }) => {
+                    warn!("`{}` takes no program in its driver ({source}): generic mode, slower", interface.name);
+                    self.try_attach(interface, AttachedMode::Generic)?
+                }
+                other => other?,
+            },
+        };
+        link.pin(&pin).map_err(|error| KernelError::Pin { action: "pinning", path: pin, error: io::Error::other(error) })?;
+        Ok(Attachment::New)
+    }
+
+    /// Takes the program off every interface that is not among `wanted`; returns their indices.
+    pub(crate) fn detach_others(&mut self, wanted: &BTreeSet<u32>) -> Result<Vec<u32>, KernelError> {
+        let directory = self.pins.links();
+        let failed = |error| KernelError::Pin { action: "reading", path: directory.clone(), error };
+        let mut detached = Vec::new();
+        for entry in fs::read_dir(&directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let index = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(index) = index
+                && !wanted.contains(&index)
+            {
+                remove(&entry.path())?;
+                detached.push(index);
+            }
+        }
+        Ok(detached)
+    }
+
+    /// Undoes a start that failed: takes the program off the interfaces to which this run attached it.
+    pub(crate) fn abandon(self, attached: &[u32]) -> Result<(), KernelError> {
+        let directory = self.pins.links();
+        for index in attached {
+            remove(&directory.join(index.to_string()))?;
+        }
+        self.pins.abandon()
+    }
+
+    fn program(&mut self) -> Result<&mut Xdp, KernelError> {
+        super::program(&mut self.ebpf, names::PROGRAM_GUARD)
+    }
+
+    /// Replaces the program of a pinned link, if that link is what holds the interface.
+    fn replace(&mut self, interface: &Interface, pin: &PathBuf) -> Result<Option<Attachment>, AttachError> {
+        let refused = |source: Box<dyn std::error::Error + Send + Sync>| AttachError::Refused {
+            interface: interface.name.clone(),
+            mode: "its present",
+            source,
+        };
+        let link = FdLink::from(PinnedLink::from_pin(pin).map_err(|error| refused(error.into()))?);
+        let holds = link.info().map_err(|error| refused(error.into()))?.program_id();
+        if interface.xdp.map(|xdp| xdp.program) != Some(holds) {
+            return Ok(None);
+        }
+        let link = XdpLink::try_from(link).map_err(|error| refused(error.into()))?;
+        let program = self.program()?;
+        let id = program.attach_to_link(link).map_err(|error| refused(error.into()))?;
+        // The pin keeps the link; this process's own handle is not needed.
+        drop(program.take_link(id).map_err(|error| refused(error.into()))?);
+        Ok(Some(Attachment::Replaced))
+    }
+
+    fn try_attach(&mut self, interface: &Interface, mode: AttachedMode) -> Result<FdLink, AttachError> {
+        let xdp_mode = match mode {
+            AttachedMode::Native => XdpMode::Driver,
+            AttachedMode::Generic => XdpMode::Skb,
+        };
+        let program = self.program()?;
+        program.attach_to_if_index(interface.index, xdp_mode).and_then(|id| take_link(program, id)).map_err(|error| {
+            match errno(&error) {
+                Some(Errno::EBUSY) => occupied(interface, 0),
+                Some(Errno::ENODEV) => AttachError::Gone { interface: interface.name.clone() },
+                _ => AttachError::Refused { interface: interface.name.clone(), mode: mode.name(), source: error.into() },
+            }
+        })
+    }
+}
+
+/// Takes a link out of the program. One that aya made over netlink, because the kernel refused a real one, can't be
+/// pinned; it falls off again here.
+fn take_link(program: &mut Xdp, id: XdpLinkId) -> Result<FdLink, ProgramError> {
+    let link = program.take_link(id)?;
+    FdLink::try_from(link).map_err(|error| {
+        let io_error = io::Error::other(error);
+        SyscallError { call: "bpf_link_create", io_error }.into()
+    })
+}
+
+fn errno(error: &ProgramError) -> Option<Errno> {
+    match error {
+        ProgramError::SyscallError(SyscallError { io_error, .. }) => io_error.raw_os_error().map(Errno::from_raw),
+        _ => None,
+    }
+}
+
+/// Says who holds an interface: another guard, or else a program by its number and name.
+fn occupied(interface: &Interface, program: u32) -> AttachError {
+    let name = interface.name.clone();
+    if let Some(instance) = guard_on(interface.index, program) {
+        return AttachError::OtherGuard { interface: name, instance };
+    }
+    let holder = match (program, program_name(program)) {
+        (0, _) => "attached a moment ago".to_owned(),
+        (id, Some(program)) => format!("id {id}, `{program}`"),
+        (id, None) => format!("id {id}"),
+    };
+    AttachError::Occupied { interface: name, holder }
+}
+
+/// Finds the guard instance whose pinned link runs a program on an interface.
+fn guard_on(index: u32, program: u32) -> Option<String> {
+    fs::read_dir(all_pins()).ok()?.flatten().find_map(|instance| {
+        let link = FdLink::from(PinnedLink::from_pin(instance.path().join(LINKS).join(index.to_string())).ok()?);
+        let runs = link.info().ok()?.program_id();
+        if program == 0 || runs == program { instance.file_name().into_string().ok() } else { None }
+    })
+}
+
+fn program_name(id: u32) -> Option<String> {
+    loaded_programs().flatten().find(|info| info.id() == id)?.name_as_str().map(str::to_owned)
+}
+
+fn remove(pin: &PathBuf) -> Result<(), KernelError> {
+    fs::remove_file(pin).map_err(|error| KernelError::Pin { action: "removing", path: pin.clone(), error })
+}

@@ -1,0 +1,52 @@
+//! State that outlives a daemon: which of the pinned tables are taken over.
+
+use std::{fs, io, path::PathBuf};
+
+use aya::maps::{MapData, MapError};
+use aya_obj::Object;
+use guard_common::{names, records};
+use tracing::warn;
+
+use super::{KernelError, bpffs::PinDirectory};
+
+/// Tables that a restart must not empty: what was counted, and what is still to be told.
+const STATE_MAPS: [&str; 6] =
+    [names::COUNTERS, names::LINK_TYPES, names::GATES, names::BUDGET, names::UNREPORTED, names::EVENTS];
+
+/// Returns where each state map is pinned; a pin that is there already has the shape that the object expects.
+///
+/// The directory's name carries the records' layout, so tables of another layout are never opened.
+pub(super) fn adopt(pins: &PinDirectory, object: &[u8]) -> Result<Vec<(&'static str, PathBuf)>, KernelError> {
+    let object = Object::parse(object).map_err(|error| KernelError::Load(error.into()))?;
+    let directory = pins.directory(&format!("state_{}", records::LAYOUT))?;
+    STATE_MAPS
+        .into_iter()
+        .map(|name| {
+            let expected = object.maps.get(name).ok_or(KernelError::Missing(name))?;
+            let path = directory.join(name);
+            if path.exists() && !has_shape(&path, expected).map_err(KernelError::map(name))? {
+                warn!("pinned map {name} has another shape: it starts anew");
+                remove(&path)?;
+            }
+            Ok((name, path))
+        })
+        .collect()
+}
+
+fn has_shape(path: &PathBuf, expected: &aya_obj::Map) -> Result<bool, MapError> {
+    let info = MapData::from_pin(path)?.info()?;
+    Ok(info.map_type()? as u32 == expected.map_type()
+        && info.key_size() == expected.key_size()
+        && info.value_size() == expected.value_size()
+        && info.max_entries() == expected.max_entries()
+        && info.map_flags() == expected.map_flags())
+}
+
+fn remove(path: &PathBuf) -> Result<(), KernelError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(KernelError::Pin { action: "removing", path: path.clone(), error })
+        }
+        _ => Ok(()),
+    }
+}

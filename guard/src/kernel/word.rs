@@ -1,0 +1,39 @@
+//! A map of one u64 that the kernel program reads for each packet, mapped so that one store changes it.
+
+use std::{
+    os::fd::{AsFd as _, AsRawFd as _},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use aya::{
+    Ebpf,
+    maps::{Map, MapError},
+};
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::KernelError;
+
+pub(super) struct Word {
+    page: MmapRaw,
+}
+
+impl Word {
+    pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, KernelError> {
+        let map = match ebpf.take_map(name).ok_or(KernelError::Missing(name))? {
+            Map::Array(map) => map,
+            _ => return Err(KernelError::map(name)(MapError::InvalidMapType { map_type: 0 })),
+        };
+        let page = MmapOptions::new().len(size_of::<u64>()).map_raw(map.fd().as_fd().as_raw_fd());
+        Ok(Self { page: page.map_err(KernelError::map(name))? })
+    }
+
+    pub(super) fn store(&self, value: u64) {
+        self.word().store(value, Ordering::SeqCst);
+    }
+
+    fn word(&self) -> &AtomicU64 {
+        // SAFETY: the mapping begins on a page, is at least eight bytes long and lives as long as `self`; nobody else in
+        // this process maps it, and the kernel program only reads whole words.
+        unsafe { AtomicU64::from_ptr(self.page.as_mut_ptr().cast()) }
+    }
+}

@@ -1,0 +1,30 @@
+//! The daemon's own log, on standard error; `LOG_LEVEL` says how much.
+
+use std::io;
+
+use tracing::warn;
+use tracing_subscriber::{EnvFilter, filter::{LevelFilter, ParseError}};
+
+const DEFAULT: &str = "info";
+
+/// Starts logging at `level`, a level for guard itself or a filter of one's own; one that can't be understood is said and
+/// the default is used.
+pub(crate) fn start(level: Option<&str>) {
+    let level = level.unwrap_or(DEFAULT);
+    let (filter, fault) = match parse(level) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(DEFAULT), Some(error)),
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).with_target(false).init();
+    if let Some(error) = fault {
+        warn!("LOG_LEVEL `{level}`: {error}; logging at `{DEFAULT}`");
+    }
+}
+
+/// The libraries' own talk is left out unless a filter asks for it.
+fn parse(level: &str) -> Result<EnvFilter, ParseError> {
+    match level.parse::<LevelFilter>() {
+        Ok(level) => EnvFilter::try_new(format!("warn,guard={level}")),
+        Err(_) => EnvFilter::try_new(level),
+    }
+}

@@ -1,0 +1,225 @@
+//! The policy: everything the operator configured, in types that hold no bad state.
+//!
+//! Text ends before here: this module knows nothing of files, variables or their syntax, and nothing of kernel
+//! tables.
+
+mod origin;
+mod render;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Serialize, Serializer};
+
+pub(crate) use origin::Origin;
+
+/// What guard enforces: one consistent whole, made by `config::load`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Policy {
+    /// The interfaces whose packets are judged.
+    pub(crate) interfaces: Interfaces,
+    /// How the program is attached to them.
+    pub(crate) xdp_mode: XdpMode,
+    /// What becomes of a packet that is judged a block; a service may have its own.
+    pub(crate) mode: Mode,
+    /// What becomes of packets to ports that no service names.
+    pub(crate) default: DefaultVerdict,
+    /// Ports that always pass; none of them belongs to a service. No port stands twice.
+    pub(crate) failsafe_ports: Vec<Port>,
+    /// Own addresses that another host may hold for a time (VRRP), exempt from the check for spoofed sources.
+    pub(crate) shared_addresses: Vec<IpAddr>,
+    /// Sources that may reach every service. Prefixes have no host bits; the same one may stand twice, from two
+    /// origins.
+    pub(crate) allow: Vec<Entry>,
+    /// Sources that are blocked everywhere.
+    pub(crate) deny: Vec<Entry>,
+    /// At most [`MAX_SERVICES`], with names and ports that no two share, each with at least one port.
+    pub(crate) services: Vec<Service>,
+    /// Where blocks are written.
+    pub(crate) log: LogPolicy,
+}
+
+/// The most services one policy may name; service 0 is every port that no service names.
+pub(crate) const MAX_SERVICES: usize = 63;
+
+/// The interfaces to guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Interfaces {
+    /// Every physical Ethernet interface and bond, but not a bond's members; written `*`.
+    Physical,
+    /// At least one name, none twice, each a name the kernel could give, never `lo`.
+    Named(Vec<String>),
+}
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum XdpMode {
+    /// Native where the driver has it, else generic.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In the network stack, after the driver.
+    Generic,
+}
+
+/// What becomes of a packet that is judged a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// It is dropped.
+    #[default]
+    Enforce,
+    /// It is counted and reported the same, and passes.
+    Monitor,
+}
+
+/// What becomes of a packet to a port that no service names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DefaultVerdict {
+    /// It passes.
+    #[default]
+    Pass,
+    /// It passes only from a source in the allowlist.
+    Drop,
+}
+
+/// A transport protocol that has ports guard can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
+
+/// A port of this host; the number is never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Port {
+    pub(crate) protocol: Protocol,
+    pub(crate) number: u16,
+}
+
+/// A named set of ports and who may reach them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Service {
+    /// 1 to 32 of `A-Z a-z 0-9 _ . -`.
+    pub(crate) name: String,
+    /// At least one port, none twice.
+    pub(crate) ports: Vec<Port>,
+    /// Its own mode, or the policy's where it has none.
+    pub(crate) mode: Mode,
+    /// Sources that may reach it in addition to the policy's `allow`.
+    pub(crate) allow: Vec<Entry>,
+}
+
+/// A prefix and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Entry {
+    /// Without host bits, never an IPv4-mapped IPv6 prefix.
+    pub(crate) prefix: IpNet,
+    pub(crate) origin: Origin,
+    /// What the operator wrote beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) comment: Option<String>,
+}
+
+/// Where blocks are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct LogPolicy {
+    /// The file of EVE lines.
+    #[serde(serialize_with = "as_text")]
+    pub(crate) eve: Option<PathBuf>,
+    /// Whether EVE lines go to standard output.
+    pub(crate) stdout: bool,
+}
+
+/// A choice that is written as one word.
+pub(crate) trait Word: Copy + 'static {
+    /// Every choice.
+    const ALL: &'static [Self];
+
+    /// How this one is written.
+    fn word(self) -> &'static str;
+}
+
+impl Word for XdpMode {
+    const ALL: &'static [Self] = &[Self::Auto, Self::Native, Self::Generic];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+impl Word for Mode {
+    const ALL: &'static [Self] = &[Self::Enforce, Self::Monitor];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Monitor => "monitor",
+        }
+    }
+}
+
+impl Word for DefaultVerdict {
+    const ALL: &'static [Self] = &[Self::Pass, Self::Drop];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+impl Word for Protocol {
+    const ALL: &'static [Self] = &[Self::Tcp, Self::Udp];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// Written as in the configuration: `tcp/3000`.
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.protocol.word(), self.number)
+    }
+}
+
+impl Serialize for Port {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Interfaces {
+    /// Returns the names as the operator would write them.
+    pub(crate) fn as_written(&self) -> Vec<&str> {
+        match self {
+            Self::Physical => vec!["*"],
+            Self::Named(names) => names.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+impl Serialize for Interfaces {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.as_written())
+    }
+}
+
+/// A path below a state directory whose name is no UTF-8 must not make the policy unprintable.
+fn as_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
+}

@@ -1,0 +1,157 @@
+//! The policy as people read it: what `guard check` prints.
+
+use std::fmt::{self, Display, Write};
+
+use super::{Entry, LogPolicy, Policy, Service, Word};
+
+impl Policy {
+    /// Writes the whole policy, each entry with where it came from, and the warnings that came with it.
+    ///
+    /// Nothing is shortened: the listing is made to be searched.
+    pub(crate) fn render(&self, warnings: &[impl Display]) -> String {
+        let mut out = String::new();
+        self.write(&mut out, warnings).expect("writing to a string cannot fail");
+        out
+    }
+
+    fn write(&self, out: &mut impl Write, warnings: &[impl Display]) -> fmt::Result {
+        writeln!(out, "interfaces: {}", list(self.interfaces.as_written()))?;
+        writeln!(out, "xdp mode: {}", self.xdp_mode.word())?;
+        writeln!(out, "mode: {}", self.mode.word())?;
+        writeln!(out, "default: {}", self.default.word())?;
+        writeln!(out, "failsafe ports: {}", list(&self.failsafe_ports))?;
+        writeln!(out, "shared addresses: {}", list(&self.shared_addresses))?;
+        writeln!(out, "block log: {}", log(&self.log))?;
+        section(out, "allow", &self.allow)?;
+        section(out, "deny", &self.deny)?;
+        for Service { name, ports, mode, allow } in &self.services {
+            section(out, &format!("service {name}, {}, {}, allow", list(ports), mode.word()), allow)?;
+        }
+        if !warnings.is_empty() {
+            writeln!(out, "\nwarnings ({}):", warnings.len())?;
+        }
+        warnings.iter().try_for_each(|warning| writeln!(out, "  {warning}"))
+    }
+}
+
+fn section(out: &mut impl Write, title: &str, entries: &[Entry]) -> fmt::Result {
+    writeln!(out, "\n{title} ({}):{}", entries.len(), if entries.is_empty() { " none" } else { "" })?;
+    let prefixes: Vec<String> = entries.iter().map(|entry| entry.prefix.to_string()).collect();
+    let width = prefixes.iter().map(String::len).max().unwrap_or(0);
+    for (prefix, entry) in prefixes.iter().zip(entries) {
+        write!(out, "  {prefix:width$}  {}", entry.origin)?;
+        if let Some(comment) = &entry.comment {
+            write!(out, "  # {}", comment.escape_debug())?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn log(log: &LogPolicy) -> String {
+    let file = log.eve.iter().map(|path| path.display().to_string());
+    list(file.chain(log.stdout.then(|| "standard output".to_owned())))
+}
+
+fn list(items: impl IntoIterator<Item = impl Display>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::path::Path;
+
+    use crate::policy::{DefaultVerdict, Interfaces, Mode, Origin, Port, Protocol, XdpMode};
+
+    use super::*;
+
+    fn sample() -> Policy {
+        let port = |protocol, number| Port { protocol, number };
+        let line = |line| Origin::Line { path: Path::new("guard.toml").into(), line };
+        let entry = |prefix: &str, origin, comment: Option<&str>| Entry {
+            prefix: prefix.parse().unwrap(),
+            origin,
+            comment: comment.map(str::to_owned),
+        };
+        Policy {
+            interfaces: Interfaces::Named(vec!["eth0".to_owned(), "eth1".to_owned()]),
+            xdp_mode: XdpMode::Auto,
+            mode: Mode::Enforce,
+            default: DefaultVerdict::Pass,
+            failsafe_ports: vec![port(Protocol::Tcp, 22)],
+            shared_addresses: vec![IpAddr::from([192, 0, 2, 1])],
+            allow: vec![
+                entry("10.0.0.0/8", Origin::Variable { name: "ALLOWED_IPS".into(), item: Some(1) }, None),
+                entry("192.168.1.5/32", line(3), Some("office\nprinter")),
+            ],
+            deny: vec![],
+            services: vec![Service {
+                name: "web".to_owned(),
+                ports: vec![port(Protocol::Tcp, 3000), port(Protocol::Udp, 3000)],
+                mode: Mode::Monitor,
+                allow: vec![entry("2001:db8::/48", line(9), None)],
+            }],
+            log: LogPolicy { eve: Some("/var/log/guard/eve.json".into()), stdout: true },
+        }
+    }
+
+    #[test]
+    fn lists_every_entry_with_its_origin() {
+        let expected = "\
+interfaces: eth0, eth1
+xdp mode: auto
+mode: enforce
+default: pass
+failsafe ports: tcp/22
+shared addresses: 192.0.2.1
+block log: /var/log/guard/eve.json, standard output
+
+allow (2):
+  10.0.0.0/8      environment variable ALLOWED_IPS item 1
+  192.168.1.5/32  guard.toml:3  # office\\nprinter
+
+deny (0): none
+
+service web, tcp/3000, udp/3000, monitor, allow (1):
+  2001:db8::/48  guard.toml:9
+
+warnings (1):
+  something odd
+";
+        assert_eq!(sample().render(&["something odd"]), expected);
+    }
+
+    #[test]
+    fn long_lists_are_printed_whole() {
+        let mut policy = sample();
+        policy.allow = vec![policy.allow[0].clone(); 1000];
+        assert_eq!(policy.render(&[] as &[&str]).matches("  10.0.0.0/8  ").count(), 1000);
+    }
+
+    #[test]
+    fn serialises_in_the_words_of_the_configuration() {
+        let expected = serde_json::json!({
+            "interfaces": ["eth0", "eth1"],
+            "xdp_mode": "auto",
+            "mode": "enforce",
+            "default": "pass",
+            "failsafe_ports": ["tcp/22"],
+            "shared_addresses": ["192.0.2.1"],
+            "allow": [
+                { "prefix": "10.0.0.0/8", "origin": "environment variable ALLOWED_IPS item 1" },
+                { "prefix": "192.168.1.5/32", "origin": "guard.toml:3", "comment": "office\nprinter" },
+            ],
+            "deny": [],
+            "services": [{
+                "name": "web",
+                "ports": ["tcp/3000", "udp/3000"],
+                "mode": "monitor",
+                "allow": [{ "prefix": "2001:db8::/48", "origin": "guard.toml:9" }],
+            }],
+            "log": { "eve": "/var/log/guard/eve.json", "stdout": true },
+        });
+        assert_eq!(serde_json::to_value(sample()).unwrap(), expected);
+    }
+}

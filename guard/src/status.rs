@@ -1,0 +1,130 @@
+//! What `guard status` says: assembled by the daemon, sent as JSON, shown as text.
+
+use std::fmt;
+
+use guard_common::policy::{Mode, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// The version of the form.
+pub(crate) const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) version: u32,
+    pub(crate) instance: String,
+    pub(crate) pid: u32,
+    /// Whether every interface that is there and wanted is enforced.
+    pub(crate) enforced: bool,
+    pub(crate) mode: String,
+    pub(crate) default: String,
+    pub(crate) generation: u64,
+    pub(crate) interfaces: Vec<Guarded>,
+    /// Wanted interfaces that are not there, or not guarded, and why.
+    pub(crate) unguarded: Vec<Unguarded>,
+    pub(crate) services: Vec<Service>,
+    /// Prefixes as the policy lists them.
+    pub(crate) entries: Entries,
+    pub(crate) counters: Vec<Counter>,
+    /// Frames that carried no IP packet, by what they carried.
+    pub(crate) link_types: Vec<LinkTypeCounter>,
+    pub(crate) events: Events,
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Guarded {
+    pub(crate) name: String,
+    pub(crate) index: u32,
+    /// `native` or `generic`.
+    pub(crate) xdp_mode: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unguarded {
+    pub(crate) name: String,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    pub(crate) ports: Vec<String>,
+    pub(crate) mode: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Entries {
+    pub(crate) allow: usize,
+    pub(crate) deny: usize,
+}
+
+/// One row of what passed and was dropped.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Counter {
+    /// Absent for ports that no service names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) service: Option<String>,
+    /// `pass`, `drop`, or `monitor` for a drop that passed.
+    pub(crate) verdict: String,
+    pub(crate) reason: String,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LinkTypeCounter {
+    pub(crate) name: String,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Blocked packets by what became of their report, totals.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Events {
+    /// Those that lines stand for, since the daemon started.
+    pub(crate) exported: u64,
+    pub(crate) merged: u64,
+    pub(crate) lost: u64,
+}
+
+/// Names what happened to a packet.
+pub(crate) fn verdict_name(verdict: Verdict, mode: Mode) -> &'static str {
+    match (verdict, mode) {
+        (Verdict::Pass, _) => "pass",
+        (Verdict::Drop, Mode::Enforce) => "drop",
+        (Verdict::Drop, Mode::Monitor) => "monitor",
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> =
+            self.interfaces.iter().map(|interface| format!("{} ({})", interface.name, interface.xdp_mode)).collect();
+        let guarding = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        writeln!(f, "guarding {guarding}: mode {}, other ports {}", self.mode, self.default)?;
+        writeln!(f, "instance {}, pid {}, generation {}", self.instance, self.pid, self.generation)?;
+        for Unguarded { name, reason } in &self.unguarded {
+            writeln!(f, "NOT guarding {name}: {reason}")?;
+        }
+        for service in &self.services {
+            writeln!(f, "service {} on {}: {}", service.name, service.ports.join(", "), service.mode)?;
+        }
+        writeln!(f, "entries: {} allowed, {} denied", self.entries.allow, self.entries.deny)?;
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        writeln!(f, "\n{:<20} {:<8} {:<14} {:>14} {:>16}", "service", "verdict", "reason", "packets", "bytes")?;
+        for row in &self.counters {
+            let service = row.service.as_deref().unwrap_or("-");
+            writeln!(f, "{service:<20} {:<8} {:<14} {:>14} {:>16}", row.verdict, row.reason, row.packets, row.bytes)?;
+        }
+        for row in &self.link_types {
+            writeln!(f, "{:<20} {:<8} {:<14} {:>14} {:>16}", "-", "pass", row.name, row.packets, row.bytes)?;
+        }
+        write!(
+            f,
+            "\nblock log: {} packets in lines, {} merged, {} lost",
+            self.events.exported, self.events.merged, self.events.lost
+        )
+    }
+}

@@ -1,0 +1,24 @@
+//! What the end-to-end tests and the demo stand on: hosts in namespaces, the wires between them, the frames on the
+//! wires, and the real `guard` binary. Nothing here knows guard's insides; it sees the binary, its files and the
+//! packets.
+//!
+//! Everything that goes wrong panics with its reason, because in a test there is nobody to hand an error to. Nothing
+//! made here has a name outside the process, so nothing is left when the process ends, however it ends.
+
+pub mod client;
+pub mod frame;
+pub mod guard;
+pub mod host;
+pub mod link;
+pub mod privileges;
+pub mod process;
+pub mod server;
+pub mod switch;
+pub mod wait;
+pub mod wire;
+
+pub use guard::{Guard, Options};
+pub use host::Host;
+pub use link::{Interface, Link};
+pub use switch::Switch;
+pub use wire::{Sniffer, Wire};

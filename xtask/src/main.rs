@@ -1,0 +1,63 @@
+//! The workspace's own commands: what a fresh machine needs, the demo, and everything that CI runs.
+
+mod command;
+#[path = "../../guard/build/compile.rs"]
+mod compile;
+mod demo;
+mod fuzz;
+mod reproducible;
+mod setup;
+mod test;
+#[path = "../../guard/build/toolchain.rs"]
+mod toolchain;
+
+use std::{env, path::Path, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::setup::Consent;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, shows and tests guard")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs what the build and the tests need
+    Setup {
+        /// Installs without asking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Shows guard at work between network namespaces
+    Demo,
+    /// Runs everything that CI runs
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let package = env::var_os("CARGO_MANIFEST_DIR").context("start this as `cargo xtask`")?;
+    let root = Path::new(&package).parent().context("xtask's package lies in no workspace")?;
+    match cli.task {
+        Task::Setup { yes } => setup::run(root, if yes { Consent::Given } else { Consent::Asked }),
+        Task::Demo => {
+            setup::run(root, Consent::Asked)?;
+            demo::run(root)
+        }
+        Task::Test(options) => test::run(root, &options),
+    }
+}

@@ -1,215 +1,210 @@
-//! Gates: every blocked packet is accounted for once, and few events stand for many packets.
+//! Gates: every blocked packet ends in exactly one place, and few of them in an event of their own.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-};
+use std::cell::RefCell;
 
 use guard_common::{
     address::Address,
     gate::{Blocked, Outlet, Place, admit, flush},
     policy::Reason,
-    records::{BUDGET_EVENTS, BUDGET_WINDOW_MS, BlockEvent, Budget, GATE_SETS, GATE_SHUT_MS, GATE_WAYS, GateSet},
+    records::{BUDGET_EVENTS, BlockEvent, Budget, GATE_SETS, GATE_WAYS, GateSet},
 };
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*};
 
-const MS: u64 = 1_000_000;
-const SEED: u64 = 0x5eed;
+const REASON: u8 = Reason::NotAllowed as u8;
+const SECOND_NS: u64 = 1_000_000_000;
 
-/// Where counts went: a ring with room for so many events, and the two counters.
+/// A ring of a certain room, and the counters beside it.
 #[derive(Default)]
-struct Ledger {
-    room: Cell<usize>,
+struct Ring {
+    room: RefCell<usize>,
     events: RefCell<Vec<BlockEvent>>,
-    merged: Cell<u64>,
-    lost: Cell<u64>,
+    merged: RefCell<u64>,
+    lost: RefCell<u64>,
 }
 
-impl Ledger {
-    fn with_room(events: usize) -> Self {
-        Self { room: Cell::new(events), ..Self::default() }
+impl Ring {
+    fn with_room(room: usize) -> Self {
+        Self { room: RefCell::new(room), ..Self::default() }
     }
 
     fn reported(&self) -> u64 {
         self.events.borrow().iter().map(|event| event.packets).sum()
     }
+
+    fn counts(&self) -> Vec<(u64, u64)> {
+        self.events.borrow().iter().map(|event| (Address::from_octets(event.source).low, event.packets)).collect()
+    }
 }
 
-impl Outlet for Ledger {
+impl Outlet for Ring {
     fn report(&self, event: &BlockEvent) -> bool {
-        let Some(less) = self.room.get().checked_sub(1) else { return false };
-        self.room.set(less);
+        let mut room = self.room.borrow_mut();
+        if *room == 0 {
+            return false;
+        }
+        *room -= 1;
         self.events.borrow_mut().push(*event);
         true
     }
 
-    fn merge(&self, _: u8, packets: u64) {
-        self.merged.set(self.merged.get() + packets);
+    fn merge(&self, _reason: u8, packets: u64) {
+        *self.merged.borrow_mut() += packets;
     }
 
-    fn lose(&self, _: u8, packets: u64) {
-        self.lost.set(self.lost.get() + packets);
+    fn lose(&self, _reason: u8, packets: u64) {
+        *self.lost.borrow_mut() += packets;
     }
 }
 
-/// One CPU's gates, few enough sets that sources share them.
+/// One set of gates with its CPU's budget and ring.
 struct Gates {
-    sets: BTreeMap<u32, GateSet>,
+    set: GateSet,
     budget: Budget,
+    ring: Ring,
 }
 
 impl Gates {
-    fn new() -> Self {
-        Self { sets: BTreeMap::new(), budget: Budget::default() }
-    }
-
-    fn admit(&mut self, ledger: &Ledger, source: Address, reason: Reason, time_ns: u64) {
-        let reason = reason as u8;
-        let Place { set, tag } = Place::of(source, reason, SEED);
-        let place = Place { set: set % 2, tag };
-        let describe = |event: &mut BlockEvent| {
-            event.source = source.octets();
-            event.reason = reason;
+    fn new(ring: Ring) -> Self {
+        let set = GateSet {
+            tags: [0; GATE_WAYS],
+            reported_ms: [0; GATE_WAYS],
+            pending: [0; GATE_WAYS],
+            events: [BlockEvent::default(); GATE_WAYS],
         };
-        let gates = self.sets.entry(place.set).or_insert_with(empty);
-        admit(gates, &mut self.budget, ledger, place, &Blocked { source, reason, time_ns, describe });
+        Self { set, budget: Budget::default(), ring }
     }
 
-    fn flush(&mut self, ledger: &Ledger, time_ns: u64, age_ms: u32) {
-        for set in self.sets.values_mut() {
-            for way in 0..GATE_WAYS {
-                flush(set, way, &mut self.budget, ledger, time_ns, age_ms);
-            }
+    /// A packet of a source that shares this set with every other one.
+    fn block(&mut self, source: u64, time_ns: u64) {
+        let source = Address { high: 0, low: source };
+        let place = Place { set: 0, tag: Place::of(source, REASON, 1).tag };
+        let describe = |event: &mut BlockEvent| {
+            *event = BlockEvent { source: source.octets(), reason: REASON, ..BlockEvent::default() };
+        };
+        let blocked = Blocked { source, reason: REASON, time_ns, describe };
+        admit(&mut self.set, &mut self.budget, &self.ring, place, &blocked);
+    }
+
+    fn flush(&mut self, time_ns: u64, age_ms: u32) {
+        for way in 0..GATE_WAYS {
+            flush(&mut self.set, way, &mut self.budget, &self.ring, time_ns, age_ms);
         }
     }
 
     fn pending(&self) -> u64 {
-        self.sets.values().flat_map(|set| set.pending).sum()
+        self.set.pending.iter().sum()
     }
-}
 
-fn empty() -> GateSet {
-    GateSet {
-        tags: [0; GATE_WAYS],
-        reported_ms: [0; GATE_WAYS],
-        pending: [0; GATE_WAYS],
-        events: [BlockEvent::default(); GATE_WAYS],
+    fn accounted(&self) -> u64 {
+        self.ring.reported() + self.pending() + *self.ring.merged.borrow() + *self.ring.lost.borrow()
     }
-}
-
-fn source(last: u8) -> Address {
-    Address::from_v4([192, 0, 2, last])
 }
 
 #[test]
 fn the_first_packet_is_reported_at_once_and_then_one_event_a_second() {
-    let (mut gates, ledger) = (Gates::new(), Ledger::with_room(usize::MAX));
-    let start = 5_000 * MS;
-    for nth in 0..3_000 {
-        gates.admit(&ledger, source(1), Reason::Blocked, start + nth * MS);
+    let mut gates = Gates::new(Ring::with_room(100));
+    let start = 5 * SECOND_NS;
+    gates.block(1, start);
+    gates.block(1, start + 1);
+    gates.block(1, start + SECOND_NS - 1_000_000);
+    assert_eq!(gates.ring.counts(), [(1, 1)]);
+    gates.block(1, start + SECOND_NS);
+    assert_eq!(gates.ring.counts(), [(1, 1), (1, 3)]);
+    assert_eq!(gates.pending(), 0);
+}
+
+#[test]
+fn a_flush_reports_what_was_held_long_enough() {
+    let mut gates = Gates::new(Ring::with_room(100));
+    let start = 5 * SECOND_NS;
+    gates.block(1, start);
+    gates.block(1, start + 1);
+    gates.flush(start + SECOND_NS / 2, 1_000);
+    assert_eq!(gates.ring.counts(), [(1, 1)]);
+    gates.flush(start + SECOND_NS, 1_000);
+    assert_eq!(gates.ring.counts(), [(1, 1), (1, 1)]);
+    gates.block(1, start + SECOND_NS + 1);
+    gates.flush(start + SECOND_NS + 2, 0);
+    assert_eq!(gates.ring.counts(), [(1, 1), (1, 1), (1, 1)]);
+}
+
+#[test]
+fn a_displaced_count_goes_into_an_event_of_its_own_source() {
+    let mut gates = Gates::new(Ring::with_room(100));
+    for source in 1..=GATE_WAYS as u64 {
+        gates.block(source, source * 1_000_000);
+        gates.block(source, source * 1_000_000 + 1);
     }
-    let counts: Vec<_> = ledger.events.borrow().iter().map(|event| (event.time_ns, event.packets)).collect();
-    let shut = u64::from(GATE_SHUT_MS);
-    assert_eq!(counts, [(start, 1), (start + shut * MS, shut), (start + 2 * shut * MS, shut)]);
-    gates.flush(&ledger, start + 3_500 * MS, 0);
-    assert_eq!((ledger.reported(), gates.pending()), (3_000, 0));
+    gates.block(99, 10_000_000);
+    let counts = gates.ring.counts();
+    assert_eq!(counts[GATE_WAYS..], [(1, 1), (99, 1)], "the way that reported longest ago is given up");
 }
 
 #[test]
-fn sources_and_reasons_have_gates_of_their_own() {
-    let (mut gates, ledger) = (Gates::new(), Ledger::with_room(usize::MAX));
-    for (last, reason) in [(1, Reason::Blocked), (1, Reason::Malformed), (2, Reason::Blocked), (1, Reason::Blocked)] {
-        gates.admit(&ledger, source(last), reason, 5_000 * MS);
+fn beyond_the_budget_newcomers_are_merged_and_gates_keep_their_sources() {
+    let mut gates = Gates::new(Ring::with_room(usize::MAX));
+    for source in 0..u64::from(BUDGET_EVENTS) {
+        gates.block(source, 0);
     }
-    assert_eq!(ledger.events.borrow().len(), 3);
-    assert_eq!(gates.pending(), 1);
+    gates.block(7_777, 0);
+    assert_eq!(*gates.ring.merged.borrow(), 1);
+    assert_eq!(gates.ring.events.borrow().len(), BUDGET_EVENTS as usize);
+    // A new window.
+    gates.block(7_778, SECOND_NS);
+    assert_eq!(*gates.ring.merged.borrow(), 1);
 }
 
 #[test]
-fn a_gate_opens_again_when_the_clock_wraps() {
-    let (mut gates, ledger) = (Gates::new(), Ledger::with_room(usize::MAX));
-    let wrap = u64::from(u32::MAX) * MS;
-    gates.admit(&ledger, source(1), Reason::Blocked, wrap - 500 * MS);
-    gates.admit(&ledger, source(1), Reason::Blocked, wrap + 400 * MS);
-    assert_eq!(ledger.events.borrow().len(), 1);
-    gates.admit(&ledger, source(1), Reason::Blocked, wrap + 600 * MS);
-    assert_eq!(ledger.events.borrow().len(), 2);
+fn a_full_ring_keeps_the_count_for_the_next_try() {
+    let mut gates = Gates::new(Ring::with_room(0));
+    gates.block(1, 0);
+    gates.block(1, SECOND_NS);
+    assert_eq!((gates.ring.reported(), gates.pending()), (0, 2));
+    *gates.ring.room.borrow_mut() = 1;
+    gates.block(1, 2 * SECOND_NS);
+    assert_eq!((gates.ring.reported(), gates.pending()), (3, 0));
 }
 
 #[test]
-fn a_flood_of_sources_spends_no_more_than_the_budget() {
-    let (mut gates, ledger) = (Gates::new(), Ledger::with_room(usize::MAX));
-    let packets = 100_000;
-    for nth in 0..packets {
-        let spoofed = Address { high: 0x2001_0db8 << 32, low: nth };
-        gates.admit(&ledger, spoofed, Reason::Blocked, (5_000 + nth * u64::from(BUDGET_WINDOW_MS) / packets) * MS);
+fn a_displaced_count_without_room_is_lost_and_counted() {
+    let mut gates = Gates::new(Ring::with_room(0));
+    for source in 1..=GATE_WAYS as u64 + 1 {
+        gates.block(source, source * 1_000_000);
     }
-    assert!(ledger.events.borrow().len() <= BUDGET_EVENTS as usize);
-    assert_eq!(ledger.reported() + ledger.merged.get() + gates.pending(), packets);
+    assert_eq!((*gates.ring.lost.borrow(), gates.pending()), (1, GATE_WAYS as u64));
 }
 
 #[test]
-fn a_full_ring_keeps_the_count_for_later() {
-    let (mut gates, ledger) = (Gates::new(), Ledger::with_room(0));
-    gates.admit(&ledger, source(1), Reason::Blocked, 5_000 * MS);
-    assert_eq!((ledger.reported(), gates.pending()), (0, 1));
-    ledger.room.set(1);
-    gates.admit(&ledger, source(1), Reason::Blocked, 6_000 * MS);
-    assert_eq!((ledger.reported(), gates.pending()), (2, 0));
-}
-
-#[test]
-fn places_depend_on_all_that_they_stand_for() {
-    let of = |source: Address, reason: Reason, seed: u64| Place::of(source, reason as u8, seed);
-    let place = of(source(1), Reason::Blocked, SEED);
-    assert!(place.tag != 0 && (place.set as usize) < GATE_SETS);
-    let others = [
-        of(source(2), Reason::Blocked, SEED),
-        of(Address { high: 1, ..source(1) }, Reason::Blocked, SEED),
-        of(source(1), Reason::Malformed, SEED),
-        of(source(1), Reason::Blocked, SEED + 1),
-    ];
-    assert!(!others.contains(&place), "{place:?} in {others:?}");
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Packet { source: u8, reason: Reason },
-    Flush { age_ms: u32 },
-    Room(usize),
-    Wait(u64),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let reasons = select(vec![Reason::Blocked, Reason::Malformed, Reason::NotAllowed]);
-    let step = prop_oneof![
-        20 => (0..24_u8, reasons).prop_map(|(source, reason)| Step::Packet { source, reason }),
-        1 => select(vec![0, 500, 1_000, 2_000]).prop_map(|age_ms| Step::Flush { age_ms }),
-        1 => (0..40_usize).prop_map(Step::Room),
-        4 => (0..1_500_u64).prop_map(Step::Wait),
-    ];
-    vec(step, 1..400)
+fn places_are_spread_and_depend_on_seed_and_reason() {
+    let mut used = vec![false; GATE_SETS];
+    for low in 0..GATE_SETS as u64 * 10 {
+        let place = Place::of(Address { high: 0, low: 0xffff_0a00_0000 + low }, REASON, 42);
+        assert_ne!(place.tag, 0);
+        used[place.set as usize] = true;
+    }
+    assert!(used.iter().filter(|used| **used).count() > GATE_SETS * 99 / 100);
+    let source = Address { high: 1, low: 2 };
+    assert_ne!(Place::of(source, REASON, 1), Place::of(source, REASON, 2));
+    assert_ne!(Place::of(source, REASON, 1), Place::of(source, Reason::Spoofed as u8, 1));
 }
 
 proptest! {
     #[test]
-    fn every_packet_ends_in_exactly_one_place(steps in steps(), spent in select(vec![0, BUDGET_EVENTS - 10])) {
-        let (mut gates, ledger) = (Gates::new(), Ledger::with_room(20));
-        gates.budget = Budget { window_ms: 5_000, spent };
-        let mut time_ns = 5_000 * MS;
-        let mut admitted = 0;
-        for step in steps {
-            match step {
-                Step::Packet { source: last, reason } => {
-                    gates.admit(&ledger, source(last), reason, time_ns);
-                    admitted += 1;
-                }
-                Step::Flush { age_ms } => gates.flush(&ledger, time_ns, age_ms),
-                Step::Room(events) => ledger.room.set(events),
-                Step::Wait(ms) => time_ns += ms * MS,
+    fn every_packet_is_in_exactly_one_place(
+        packets in vec((0u64..12, 0u64..400_000_000, any::<bool>()), 1..600),
+        room in 0usize..40,
+    ) {
+        let mut gates = Gates::new(Ring::with_room(room));
+        let mut now = 0;
+        let mut sent = 0;
+        for (source, gap, flushed) in packets {
+            now += gap;
+            gates.block(source, now);
+            sent += 1;
+            if flushed {
+                gates.flush(now, 1_000);
             }
-            let counted = ledger.reported() + ledger.merged.get() + ledger.lost.get() + gates.pending();
-            prop_assert_eq!(counted, admitted);
+            prop_assert_eq!(gates.accounted(), sent);
         }
     }
 }

@@ -29,8 +29,7 @@ pub(crate) fn compile(policy: &Policy, number: u64) -> Vec<Line> {
     let any = sets.write(any(policy));
     let services: Vec<FamilySets> =
         policy.services.iter().map(|service| sets.write(prefixes(&service.allow))).collect();
-    for ((service, allow), line) in
-        policy.services.iter().zip(services).zip(&mut lines[SERVICES_FIRST_LINE as usize..])
+    for ((service, allow), line) in policy.services.iter().zip(services).zip(&mut lines[SERVICES_FIRST_LINE as usize..])
     {
         *line = ServiceLine { mode: kernel_mode(service.mode), allow }.to_line();
     }

@@ -53,7 +53,9 @@ pub(crate) enum KernelError {
     KernelTooOld { found: String },
     #[error("no bpf file system on {path}, and mounting one failed ({error}): run `mount -t bpf bpf {path}` as root")]
     NoBpffs { path: PathBuf, error: io::Error },
-    #[error("guard instance `{instance}` is already running (its pins in {path} are locked): stop it, or choose another name with --instance")]
+    #[error(
+        "guard instance `{instance}` is already running (its pins in {path} are locked): stop it, or choose another name with --instance"
+    )]
     AlreadyRunning { instance: String, path: PathBuf },
     #[error("{action} {path}: {error}")]
     Pin { action: &'static str, path: PathBuf, error: io::Error },
@@ -136,10 +138,11 @@ fn load_object(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, Kernel
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
     let adopted = state::adopt(pins, OBJECT)?;
     let mut loader = EbpfLoader::new();
-    loader
-        .verifier_log_level(VerifierLogLevel::STATS)
-        .override_global(names::GATE_SEED, &seed, true)
-        .override_global(aya_log::LEVEL, &log_level, false);
+    loader.verifier_log_level(VerifierLogLevel::STATS).override_global(names::GATE_SEED, &seed, true).override_global(
+        aya_log::LEVEL,
+        &log_level,
+        false,
+    );
     for (name, path) in &adopted {
         loader.map_pin_path(name, path);
     }
@@ -164,7 +167,9 @@ fn check_version() -> Result<(), KernelError> {
     let release = uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {
-        (Some(major), Some(minor)) if (major, minor) < OLDEST_KERNEL => Err(KernelError::KernelTooOld { found: release }),
+        (Some(major), Some(minor)) if (major, minor) < OLDEST_KERNEL => {
+            Err(KernelError::KernelTooOld { found: release })
+        }
         _ => Ok(()),
     }
 }
@@ -175,3 +180,6 @@ fn getrandom(bytes: &mut [u8]) -> Result<(), KernelError> {
         .and_then(|mut urandom| urandom.read_exact(bytes))
         .map_err(|error| KernelError::Pin { action: "reading", path: "/dev/urandom".into(), error })
 }
+
+#[cfg(test)]
+mod tests;

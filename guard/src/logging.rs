@@ -3,7 +3,10 @@
 use std::io;
 
 use tracing::warn;
-use tracing_subscriber::{EnvFilter, filter::{LevelFilter, ParseError}};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{LevelFilter, ParseError},
+};
 
 const DEFAULT: &str = "info";
 
@@ -15,7 +18,12 @@ pub(crate) fn start(level: Option<&str>) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT), Some(error)),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
     if let Some(error) = fault {
         warn!("LOG_LEVEL `{level}`: {error}; logging at `{DEFAULT}`");
     }

@@ -78,7 +78,12 @@ impl Guard {
 
     /// Runs a subcommand to its end with the configuration and environment of `options`, as `guard check` takes them.
     pub fn invoke(host: &Host, options: Options<'_>, subcommand: &str) -> Finished {
-        Process::finish(command_with(host, &options, subcommand), LIMIT)
+        Process::finish(Self::command(host, options, subcommand), LIMIT)
+    }
+
+    /// The command that [`Guard::invoke`] runs, for a test that starts it in a way of its own.
+    pub fn command(host: &Host, options: Options<'_>, subcommand: &str) -> Command {
+        command_with(host, &options, subcommand)
     }
 
     /// Where guards of a host keep their state, as [`Host::read`] and [`Host::write`] take it. The first to run makes

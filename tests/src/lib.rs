@@ -5,20 +5,29 @@
 //! Everything that goes wrong panics with its reason, because in a test there is nobody to hand an error to. Nothing
 //! made here has a name outside the process, so nothing is left when the process ends, however it ends.
 
+pub mod cell;
 pub mod client;
+pub mod counters;
 pub mod frame;
 pub mod guard;
 pub mod host;
 pub mod link;
 pub mod privileges;
+pub mod probe;
 pub mod process;
 pub mod server;
+pub mod site;
 pub mod switch;
 pub mod wait;
 pub mod wire;
+pub mod xdp;
 
+pub use cell::{Cell, Family, in_each_cell};
+pub use counters::Counters;
 pub use guard::{Guard, Options};
 pub use host::Host;
 pub use link::{Interface, Link};
+pub use probe::Probe;
+pub use site::Site;
 pub use switch::Switch;
 pub use wire::{Sniffer, Wire};

@@ -25,6 +25,13 @@ pub(crate) fn cargo_install(root: &Path, tool: &str, version: &str) -> Command {
     cargo
 }
 
+/// Where cargo put this program, and so puts everything else, whatever environment or configuration say.
+pub(crate) fn target_dir() -> anyhow::Result<PathBuf> {
+    let program = env::current_exe()?;
+    let target_dir = program.ancestors().nth(2).context("xtask does not lie in a target directory")?;
+    Ok(target_dir.to_owned())
+}
+
 /// Runs a command whose output the user sees.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let line = line(command);

@@ -1,8 +1,7 @@
 //! Everything that CI runs, each step announced with its time.
 
 use std::{
-    env,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -32,13 +31,13 @@ pub(crate) struct Options {
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     ensure!(geteuid().is_root(), "the tests need root: they load programs into the kernel and make network namespaces");
     let cargo = |arguments: &str| command::run(command::cargo(root).args(arguments.split(' ')));
-    let target_dir = target_dir()?;
+    let target_dir = command::target_dir()?;
     let mut steps = Steps::default();
 
     steps.run("setup", || setup::run(root, Consent::Asked))?;
     steps.run("format", || cargo("fmt --all --check"))?;
     steps.run("lints", || cargo("clippy --workspace --all-targets --locked -- -D warnings"))?;
-    steps.run("build", || cargo("build --locked"))?;
+    steps.run("build", || cargo("build --workspace --locked"))?;
     steps.run("release build", || cargo("build --release --locked"))?;
     steps.run("reproducible kernel object", || reproducible::check(root, &target_dir))?;
     if options.long {
@@ -56,13 +55,6 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
 
     steps.summarise();
     Ok(())
-}
-
-/// Where cargo put this program, and so puts everything else, whatever environment or configuration say.
-fn target_dir() -> anyhow::Result<PathBuf> {
-    let program = env::current_exe()?;
-    let target_dir = program.ancestors().nth(2).context("xtask does not lie in a target directory")?;
-    Ok(target_dir.to_owned())
 }
 
 #[derive(Default)]

@@ -104,7 +104,8 @@ async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Res
             return Ok(());
         }
         let complete = line.ends_with(b"\n");
-        let answer = if complete { answer(&line, &questions).await } else { Answer::Error("request without an end".to_owned()) };
+        let answer =
+            if complete { answer(&line, &questions).await } else { Answer::Error("request without an end".to_owned()) };
         let mut text = serde_json::to_vec(&answer)?;
         text.push(b'\n');
         timeout(PATIENCE, writer.write_all(&text)).await??;

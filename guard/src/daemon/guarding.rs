@@ -50,7 +50,14 @@ impl Guarding {
         for index in links.detach_others(&wanted)? {
             warn!("interface number {index} is guarded no more: the policy does not name it");
         }
-        Ok(Self { links, addresses, program, guarded: selection.present, unguarded: missing(&selection.missing), complete: true })
+        Ok(Self {
+            links,
+            addresses,
+            program,
+            guarded: selection.present,
+            unguarded: missing(&selection.missing),
+            complete: true,
+        })
     }
 
     /// Guards what has appeared, and forgets what is gone.

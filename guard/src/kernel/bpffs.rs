@@ -38,9 +38,7 @@ impl PinDirectory {
                 make_directory(&path.join(LINKS))?;
                 Ok(Self { path, _lock: lock })
             }
-            Err(TryLockError::WouldBlock) => {
-                Err(KernelError::AlreadyRunning { instance: instance.name.clone(), path })
-            }
+            Err(TryLockError::WouldBlock) => Err(KernelError::AlreadyRunning { instance: instance.name.clone(), path }),
             Err(TryLockError::Error(error)) => Err(KernelError::Pin { action: "locking", path, error }),
         }
     }
@@ -121,7 +119,8 @@ fn mount_bpffs() -> Result<(), KernelError> {
     if is_bpffs(path).map_err(no_bpffs)? {
         return Ok(());
     }
-    mount(Some("bpf"), path, Some("bpf"), MsFlags::empty(), Some("mode=0700")).map_err(|error| no_bpffs(error.into()))?;
+    mount(Some("bpf"), path, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
+        .map_err(|error| no_bpffs(error.into()))?;
     info!("mounted a bpf file system on {BPFFS}");
     Ok(())
 }

@@ -72,8 +72,7 @@ impl Counters {
     pub(crate) fn unreported(&self) -> Result<Unreported, KernelError> {
         let mut total = Unreported::default();
         for reason in Reason::ALL.into_iter().filter(|reason| reason.verdict() == Verdict::Drop) {
-            let [merged, lost] =
-                sum(&self.unreported, reason as u32).map_err(KernelError::map(names::UNREPORTED))?;
+            let [merged, lost] = sum(&self.unreported, reason as u32).map_err(KernelError::map(names::UNREPORTED))?;
             total.merged += merged;
             total.lost += lost;
         }

@@ -82,7 +82,8 @@ impl Table {
             count as u32,
             BPF_F_MMAPABLE | BPF_F_INNER_MAP,
         );
-        let map = MapData::create(shape, "GENERATION", None).map_err(|source| InstallError::Create { lines: count, source })?;
+        let map = MapData::create(shape, "GENERATION", None)
+            .map_err(|source| InstallError::Create { lines: count, source })?;
         // SAFETY: the map belongs to this process alone until it is put into a slot, and nobody writes it afterwards;
         // a map's memory never shrinks.
         let bytes = unsafe { MmapOptions::new().len(size_of_val(lines)).map_mut(map.fd().as_fd().as_raw_fd()) };

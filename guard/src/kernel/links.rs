@@ -30,9 +30,13 @@ use crate::{
 /// Why an interface is not guarded.
 #[derive(Debug, Error)]
 pub(crate) enum AttachError {
-    #[error("interface `{interface}` is guarded by guard instance `{instance}`: stop that one with `guard --instance {instance} down`")]
+    #[error(
+        "interface `{interface}` is guarded by guard instance `{instance}`: stop that one with `guard --instance {instance} down`"
+    )]
     OtherGuard { interface: String, instance: String },
-    #[error("interface `{interface}` already has an XDP program ({holder}): remove it with `ip link set dev {interface} xdp off` or the tool that attached it")]
+    #[error(
+        "interface `{interface}` already has an XDP program ({holder}): remove it with `ip link set dev {interface} xdp off` or the tool that attached it"
+    )]
     Occupied { interface: String, holder: String },
     #[error("interface `{interface}` is gone")]
     Gone { interface: String },
@@ -69,11 +73,7 @@ impl Links {
     }
 
     /// Guards an interface: through the link of an earlier run if there is one, else through a new one.
-    pub(crate) fn attach(
-        &mut self,
-        interface: &Interface,
-        mode: policy::XdpMode,
-    ) -> Result<Attachment, AttachError> {
+    pub(crate) fn attach(&mut self, interface: &Interface, mode: policy::XdpMode) -> Result<Attachment, AttachError> {
         let pin = self.pins.links().join(interface.index.to_string());
         if pin.exists() {
             match self.replace(interface, &pin)? {
@@ -96,7 +96,11 @@ impl Links {
                 other => other?,
             },
         };
-        link.pin(&pin).map_err(|error| KernelError::Pin { action: "pinning", path: pin, error: io::Error::other(error) })?;
+        link.pin(&pin).map_err(|error| KernelError::Pin {
+            action: "pinning",
+            path: pin,
+            error: io::Error::other(error),
+        })?;
         Ok(Attachment::New)
     }
 
@@ -161,7 +165,9 @@ impl Links {
             match errno(&error) {
                 Some(Errno::EBUSY) => occupied(interface, 0),
                 Some(Errno::ENODEV) => AttachError::Gone { interface: interface.name.clone() },
-                _ => AttachError::Refused { interface: interface.name.clone(), mode: mode.name(), source: error.into() },
+                _ => {
+                    AttachError::Refused { interface: interface.name.clone(), mode: mode.name(), source: error.into() }
+                }
             }
         })
     }

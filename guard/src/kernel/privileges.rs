@@ -14,8 +14,11 @@ const CAP_BPF: u32 = 39;
 
 /// Refuses without the capabilities that loading and attaching need, and warns without the one that makes it fast.
 pub(super) fn check() -> Result<(), KernelError> {
-    let status = fs::read_to_string("/proc/self/status")
-        .map_err(|error| KernelError::Pin { action: "reading", path: "/proc/self/status".into(), error })?;
+    let status = fs::read_to_string("/proc/self/status").map_err(|error| KernelError::Pin {
+        action: "reading",
+        path: "/proc/self/status".into(),
+        error,
+    })?;
     let effective = effective(&status);
     let has = |capability: u32| effective & (1 << capability) != 0;
     // The kernel takes CAP_SYS_ADMIN for either of the two that were split off it.

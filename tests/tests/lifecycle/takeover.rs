@@ -1,0 +1,85 @@
+//! One guard after another on the same interface, under traffic: no unlisted packet passes and no listed one is lost.
+
+use guard_tests::{Guard, Link, Options, client::Outcome, server::TcpEcho, wait, xdp::program_on};
+
+use super::{
+    scene::{LISTED, PORT, SOON, UNLISTED, assert_guarded, env_with, options, outcomes, packets, two_hosts},
+    traffic::{Arrivals, Traffic},
+};
+
+const MODES: [&str; 2] = ["native", "generic"];
+
+/// Ends a guard in some way under traffic, starts the next and tells what arrived.
+fn succession(mode: &str, end: impl FnOnce(&mut Guard)) {
+    let link = two_hosts();
+    let env = env_with("GUARD_XDP_MODE", mode);
+    let options = Options { env: &env, ..Options::default() };
+    let mut first = Guard::run(link.left.host(), options);
+    let first_program = program_on(&link.left).expect("the first guard's program is attached");
+    let traffic = Traffic::start(&link);
+    end(&mut first);
+    traffic.go_on(200);
+    assert_eq!(program_on(&link.left), Some(first_program), "{mode}: the program stays");
+
+    let second = Guard::run(link.left.host(), options);
+    second.log().iter().find(|line| line.contains("took over `eth0`")).expect("the log names the takeover");
+    assert_ne!(program_on(&link.left), Some(first_program), "{mode}: the program is another");
+    traffic.go_on(200);
+    let arrivals = traffic.stop();
+    arrivals.assert_no_stranger_after(0, mode);
+    arrivals.assert_every_listed(mode);
+    assert_counted(&second, &arrivals, mode);
+}
+
+/// Counters go on where the first guard left them: every packet of the traffic is in them.
+fn assert_counted(guard: &Guard, arrivals: &Arrivals, mode: &str) {
+    let sent = u64::from(arrivals.rounds) * (LISTED.len() + UNLISTED.len()) as u64;
+    wait::eventually(&format!("{mode}: all {sent} packets are counted"), SOON, || {
+        let status = guard.status();
+        packets(&status, "pass") + packets(&status, "drop") + arrivals.lost == sent
+    });
+    let dropped = packets(&guard.status(), "drop");
+    assert!(dropped <= sent / 2 && dropped + arrivals.lost >= sent / 2, "{mode}: {dropped} of {sent} dropped");
+}
+
+#[test]
+fn a_killed_guard_enforces_until_the_next_takes_over() {
+    for mode in MODES {
+        succession(mode, Guard::kill);
+    }
+}
+
+#[test]
+fn an_ended_guard_enforces_until_the_next_takes_over() {
+    for mode in MODES {
+        succession(mode, |guard| assert!(guard.stop().success()));
+    }
+}
+
+#[test]
+fn a_restart_brings_another_policy() {
+    let link = two_hosts();
+    let mut first = Guard::run(link.left.host(), options());
+    assert_guarded(&link, "the first policy");
+    first.stop();
+    let turned = env_with("ALLOWED_IPS", "203.0.113.9 2001:db8:9::9");
+    let second = Guard::run(link.left.host(), Options { env: &turned, ..Options::default() });
+    let _service = TcpEcho::start(link.left.host(), PORT);
+    assert_eq!(outcomes(&link, UNLISTED), [Outcome::Connected; 2]);
+    assert_eq!(outcomes(&link, LISTED), [Outcome::TimedOut; 2]);
+    assert_eq!(second.status()["entries"]["allow"], 2);
+}
+
+#[test]
+fn an_interface_that_the_next_policy_does_not_name_is_let_go() {
+    let link = two_hosts();
+    let other = Link::between(link.left.host(), "eth1", link.right.host(), "eth1");
+    let both = env_with("GUARD_INTERFACE", "eth0,eth1");
+    let mut first = Guard::run(link.left.host(), Options { env: &both, ..Options::default() });
+    first.kill();
+    assert!(program_on(&other.left).is_some());
+    let second = Guard::run(link.left.host(), options());
+    assert_eq!(program_on(&other.left), None);
+    assert!(program_on(&link.left).is_some());
+    assert!(second.log().iter().any(|line| line.contains("guarded no more")), "{:#?}", second.log());
+}

@@ -196,11 +196,9 @@ proptest! {
     ) {
         let mut gates = Gates::new(Ring::with_room(room));
         let mut now = 0;
-        let mut sent = 0;
-        for (source, gap, flushed) in packets {
+        for (sent, (source, gap, flushed)) in (1..).zip(packets) {
             now += gap;
             gates.block(source, now);
-            sent += 1;
             if flushed {
                 gates.flush(now, 1_000);
             }

@@ -133,6 +133,18 @@ pub(crate) fn interface(context: &XdpContext) -> u32 {
     unsafe { (*context.as_ptr().cast::<xdp_md>()).ingress_ifindex }
 }
 
+/// Empties a packet in place. LLVM would make a call of its byte-wise memset out of a plain initialiser, for a third of the
+/// cost of a whole packet.
+#[inline(always)]
+pub(crate) fn empty(packet: &mut MaybeUninit<Packet>) -> &mut Packet {
+    for word in 0..size_of::<Packet>() / 8 {
+        // SAFETY: the words lie aligned inside the packet.
+        unsafe { packet.as_mut_ptr().cast::<u64>().add(word).write_volatile(0) };
+    }
+    // SAFETY: the words are the whole packet, and zero is a value of every field.
+    unsafe { packet.assume_init_mut() }
+}
+
 #[inline(always)]
 fn frame_length(context: &XdpContext) -> u32 {
     // SAFETY: the context is the one that the kernel passed in.

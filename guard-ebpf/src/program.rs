@@ -1,5 +1,7 @@
 //! Entry points, and the one table from verdict to what the kernel does.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::debug;
 use guard_common::{
@@ -8,7 +10,7 @@ use guard_common::{
 };
 
 use crate::{
-    context::{LinearFrame, PagedFrame},
+    context::{LinearFrame, PagedFrame, empty},
     events,
     maps::{self, Policy},
 };
@@ -17,17 +19,18 @@ use crate::{
 #[xdp(frags)]
 pub(crate) fn guard(context: XdpContext) -> u32 {
     let frame = LinearFrame::new(&context);
-    let mut packet = Packet::default();
-    let mut parsed = packet::parse(&frame, &mut packet);
+    let mut room = MaybeUninit::uninit();
+    let packet = empty(&mut room);
+    let mut parsed = packet::parse(&frame, packet);
     if parsed == Parsed::Malformed && frame.is_partial() {
-        parsed = parse_paged(&context, &mut packet);
+        parsed = parse_paged(&context, packet);
     }
-    // Without a policy nothing but what is no IP passes.
+    // Nothing is attached before a policy is live; if it were gone all the same, nothing would pass.
     let Some(policy) = Policy::live() else { return xdp_action::XDP_ABORTED };
     let decision = match parsed {
         Parsed::Ip => {
-            frame.forget_packet(&mut packet);
-            decide(&packet, &policy)
+            frame.forget_packet(packet);
+            decide(packet, &policy)
         }
         Parsed::NotIp(link_type) => return pass_link(link_type, frame.bytes()),
         Parsed::Malformed => Decision { service: 0, reason: Reason::Malformed },
@@ -42,7 +45,7 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
     if !drops {
         return xdp_action::XDP_PASS;
     }
-    events::block(&context, &packet, service, reason, &policy);
+    events::block(&context, packet, service, reason, &policy);
     match policy.mode(service) {
         Mode::Enforce => xdp_action::XDP_DROP,
         Mode::Monitor => xdp_action::XDP_PASS,

@@ -38,7 +38,11 @@ pub(crate) struct Global {
 
 impl Global {
     pub(crate) fn instance(&self) -> Instance {
-        Instance { name: self.instance.clone(), runtime_dir: self.runtime_dir.clone() }
+        Instance {
+            name: self.instance.clone(),
+            state_dir: self.state_dir.clone(),
+            runtime_dir: self.runtime_dir.clone(),
+        }
     }
 }
 

@@ -50,10 +50,13 @@ async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Res
     // Before anything is attached, so that a signal from now on ends the daemon in order.
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
 
     let mut network = Network::open()?;
     let interfaces = network.interfaces().await?;
     let selection = Selection::new(&loaded.policy.interfaces, &interfaces).check(options.wait)?;
+    make_directory(&instance.state_dir)?;
+    make_directory(&instance.state_dir)?;
     make_directory(&instance.runtime_dir)?;
     let writer = Writer::open(&loaded.policy.log)?;
     let kernel = Kernel::load(&instance, LoadOptions { kernel_log: options.kernel_log })?;
@@ -72,6 +75,7 @@ async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Res
         tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
+            _ = hangup.recv() => warn!("SIGHUP: this version does not reload; start `guard run` again to change the policy"),
             read = daemon.blocks.read() => read?,
             Some(question) = control.questions.recv() => daemon.answer(question, &network).await,
             Some(()) = network.changes.next() => {

@@ -1,6 +1,6 @@
 //! Exit codes (sysexits.h), and which error ends with which.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use crate::{config::Faults, control::Unreachable, kernel::KernelError, launch::Refusal};
 
@@ -19,14 +19,29 @@ pub(crate) fn unavailable() -> ExitCode {
 
 /// Returns the code for an error, by what lies at its root.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
-    let code = if error.is::<Faults>() || error.is::<Refusal>() {
+    let code = if is_configuration(error) {
         CONFIGURATION
+    } else if is_refused_by_kernel(error) {
+        NOT_PERMITTED
     } else if error.is::<Unreachable>() {
         UNAVAILABLE
-    } else if matches!(error.downcast_ref(), Some(KernelError::Capabilities { .. } | KernelError::NoBpffs { .. })) {
-        NOT_PERMITTED
     } else {
         FAILED
     };
     ExitCode::from(code)
+}
+
+/// Tells whether an error is what the operator wrote, one fault a line.
+pub(crate) fn is_configuration(error: &anyhow::Error) -> bool {
+    error.is::<Faults>() || error.is::<Refusal>()
+}
+
+/// Tells whether an error is a lack of privilege.
+fn is_refused_by_kernel(error: &anyhow::Error) -> bool {
+    let cause = match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(KernelError::Capabilities { .. } | KernelError::NoBpffs { .. }), _) => return true,
+        (Some(KernelError::Pin { error, .. }), _) | (_, Some(Unreachable::Silent { error, .. })) => error,
+        _ => return false,
+    };
+    cause.kind() == io::ErrorKind::PermissionDenied
 }

@@ -9,6 +9,7 @@ pub(crate) const BPFFS: &str = "/sys/fs/bpf";
 #[derive(Clone, Debug)]
 pub(crate) struct Instance {
     pub(crate) name: String,
+    pub(crate) state_dir: PathBuf,
     pub(crate) runtime_dir: PathBuf,
 }
 

@@ -5,6 +5,7 @@
 mod addresses;
 mod bpffs;
 mod counters;
+mod detach;
 mod events;
 mod flush;
 mod generations;
@@ -98,13 +99,8 @@ impl Kernel {
         privileges::check()?;
         check_version()?;
         let pins = PinDirectory::open(instance)?;
-        match load_programs(&pins, options) {
-            Ok(ebpf) => Self::take(ebpf, pins),
-            Err(error) => {
-                pins.abandon()?;
-                Err(error)
-            }
-        }
+        let ebpf = load_programs(&pins, options)?;
+        Self::take(ebpf, pins)
     }
 
     fn take(mut ebpf: Ebpf, pins: PinDirectory) -> Result<Self, KernelError> {

@@ -8,16 +8,24 @@ use tracing_subscriber::{
     filter::{LevelFilter, ParseError},
 };
 
+use crate::cli::Run;
+
 const DEFAULT: &str = "info";
+
+/// What the kernel program's log needs to be seen at any level of the daemon's own.
+const KERNEL: &str = "guard_ebpf=debug";
 
 /// Starts logging at `level`, a level for guard itself or a filter of one's own; one that can't be understood is said and
 /// the default is used.
-pub(crate) fn start(level: Option<&str>) {
+pub(crate) fn start(level: Option<&str>, options: &Run) {
     let level = level.unwrap_or(DEFAULT);
-    let (filter, fault) = match parse(level) {
+    let (mut filter, fault) = match parse(level) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT), Some(error)),
     };
+    if options.kernel_log {
+        filter = filter.add_directive(KERNEL.parse().expect("it is a directive"));
+    }
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match execute(&cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("guard: {error:#}");
+            complain(&error);
             exit::code(&error)
         }
     }
@@ -40,7 +40,7 @@ fn execute(Cli { global, command }: &Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(run) => {
             let loaded = config::load(&sources(global))?;
-            logging::start(loaded.log_level.as_deref());
+            logging::start(loaded.log_level.as_deref(), run);
             daemon::run(instance, loaded, run)?;
         }
         Command::Check(output) => print_check(&config::load(&sources(global))?, output)?,
@@ -48,6 +48,17 @@ fn execute(Cli { global, command }: &Cli) -> anyhow::Result<ExitCode> {
         Command::Down => println!("{}", down::down(&instance)?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints an error with its whole chain; the faults of a configuration each on a line of its own.
+fn complain(error: &anyhow::Error) {
+    let text = format!("{error:#}");
+    match text.lines().count() {
+        faults @ 2.. if exit::is_configuration(error) => {
+            eprintln!("guard: {faults} faults in the configuration:\n  {}", text.replace('\n', "\n  "));
+        }
+        _ => eprintln!("guard: {text}"),
+    }
 }
 
 /// Where the policy comes from.

@@ -3,6 +3,7 @@
 //! What is received on a guarded interface is what guard let pass: native and generic XDP both run before the kernel
 //! hands frames to packet sockets.
 
+mod headers;
 mod packet_socket;
 mod sniffer;
 
@@ -11,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use headers::{is_icmpv6, source};
 use nix::sys::socket::{self, LinkAddr, MsgFlags, MultiHeaders};
 use packet_socket::{LARGEST_FRAME, PacketSocket};
 pub use sniffer::Sniffer;

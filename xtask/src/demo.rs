@@ -107,7 +107,7 @@ fn visit(client: &Client, switch: &Switch, port: usize, server: &Host) -> anyhow
     let answered = (0..REQUESTS)
         .filter(|_| http_get(&host, client.address, SocketAddr::new(target, PORT), PATIENCE).is_ok())
         .count();
-    Ok(Outcome { client: client.clone(), requests: REQUESTS, answered, sent: sent.stop(), arrived: arrived.stop() })
+    Ok(Outcome { client: *client, requests: REQUESTS, answered, sent: sent.stop(), arrived: arrived.stop() })
 }
 
 /// Recognises TCP packets of a client to the server's port: behind an Ethernet header, IP without options.

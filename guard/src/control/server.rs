@@ -1,10 +1,10 @@
 //! The daemon's side of the socket. Connections are read here; the daemon answers what they ask.
 
 use std::{
+    collections::VecDeque,
     fs, io,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use nix::unistd::Group;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -21,8 +21,8 @@ use tracing::debug;
 use super::{Answer, Kind, REQUEST_MAX, Request, VERSION};
 use crate::status::Status;
 
-/// Connections that are served at once; more wait.
-const CONNECTIONS_MAX: usize = 32;
+/// Connections that are served at once; one more ends the oldest, so that clients that say nothing keep nobody out.
+const CONNECTIONS_MAX: usize = 64;
 
 /// How long a client may take over a request, and over reading its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,18 +70,23 @@ impl Drop for Control {
 }
 
 async fn listen(listener: UnixListener, questions: mpsc::Sender<Question>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let questions = questions.clone();
-                tokio::spawn(async move {
+                let connection = tokio::spawn(async move {
                     if let Err(error) = serve(stream, questions).await {
                         debug!("control connection: {error}");
                     }
-                    drop(place);
                 });
+                connections.retain(|connection: &JoinHandle<()>| !connection.is_finished());
+                connections.push_back(connection);
+                if connections.len() > CONNECTIONS_MAX
+                    && let Some(oldest) = connections.pop_front()
+                {
+                    oldest.abort();
+                }
             }
             Err(error) => {
                 debug!("control socket: {error}");

@@ -46,6 +46,7 @@ impl Guarding {
                 }
             }
         }
+        links.keep();
         let wanted = selection.present.iter().map(|interface| interface.index).collect();
         for index in links.detach_others(&wanted)? {
             warn!("interface number {index} is guarded no more: the policy does not name it");
@@ -62,14 +63,17 @@ impl Guarding {
 
     /// Guards what has appeared, and forgets what is gone.
     pub(super) fn follow(&mut self, policy: &Policy, all: &[Interface]) {
-        let selection = Selection::new(&policy.interfaces, all);
+        let mut selection = Selection::new(&policy.interfaces, all);
+        // One that was renamed has the program still, under whatever name.
+        let renamed = all.iter().filter(|interface| self.holds(interface) && !selection.present.contains(interface));
+        selection.present.extend(renamed.cloned().collect::<Vec<_>>());
         if let Err(error) = self.addresses.set(own_addresses(&selection.present, policy)) {
             error!("own addresses: {:#}", anyhow::Error::from(error));
         }
         let mut guarded = Vec::new();
         let mut unguarded = selection.refused;
         for interface in selection.present {
-            if interface.xdp.map(|xdp| xdp.program) == Some(self.program) {
+            if self.holds(&interface) {
                 guarded.push(interface);
                 continue;
             }
@@ -96,6 +100,11 @@ impl Guarding {
         if let Err(error) = self.links.detach_others(&existing) {
             error!("links: {:#}", anyhow::Error::from(error));
         }
+    }
+
+    /// Tells whether this run's program is on an interface.
+    fn holds(&self, interface: &Interface) -> bool {
+        interface.xdp.map(|xdp| xdp.program) == Some(self.program)
     }
 
     /// Interface names by index, as events have them.

@@ -11,17 +11,18 @@ use nix::{
     mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
-use tracing::info;
+use tracing::{info, warn};
 
-use super::KernelError;
+use super::{KernelError, detach::detach};
 use crate::instance::{BPFFS, Instance, all_pins};
 
 /// The directory inside an instance's that holds its links.
 pub(crate) const LINKS: &str = "links";
 
-/// An instance's pins, held by this process alone.
+/// An instance's pins, held by this process alone. Dropped before they are kept, they are removed again.
 pub(crate) struct PinDirectory {
     path: PathBuf,
+    kept: bool,
     /// Keeps the lock.
     _lock: File,
 }
@@ -36,7 +37,7 @@ impl PinDirectory {
         match lock(&path) {
             Ok(lock) => {
                 make_directory(&path.join(LINKS))?;
-                Ok(Self { path, _lock: lock })
+                Ok(Self { path, kept: false, _lock: lock })
             }
             Err(TryLockError::WouldBlock) => Err(KernelError::AlreadyRunning { instance: instance.name.clone(), path }),
             Err(TryLockError::Error(error)) => Err(KernelError::Pin { action: "locking", path, error }),
@@ -58,20 +59,30 @@ impl PinDirectory {
         make_directory(&path)?;
         Ok(path)
     }
+
+    /// Leaves the pins when this process ends.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Removes the directory of a start that failed, unless links of an earlier run still hold their interfaces.
+    fn abandon(&self) -> Result<(), KernelError> {
+        let links = self.links();
+        match fs::read_dir(&links).map(Iterator::count) {
+            Ok(0) => remove_all(&self.path),
+            Ok(_) => Ok(()),
+            Err(error) => Err(KernelError::Pin { action: "reading", path: links, error }),
+        }
+    }
 }
 
-impl PinDirectory {
-    /// Removes the directory of a start that failed, unless links of an earlier run still hold their interfaces.
-    pub(super) fn abandon(self) -> Result<(), KernelError> {
-        let failed = |action| {
-            let path = self.path.clone();
-            move |error| KernelError::Pin { action, path, error }
-        };
-        let links = fs::read_dir(self.links()).map_err(failed("reading"))?;
-        if links.count() > 0 {
-            return Ok(());
+impl Drop for PinDirectory {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = self.abandon()
+        {
+            warn!("{error}");
         }
-        fs::remove_dir_all(&self.path).map_err(failed("removing"))
     }
 }
 
@@ -90,13 +101,34 @@ pub(crate) fn remove_pins(instance: &Instance) -> Result<bool, KernelError> {
         }
         Err(TryLockError::Error(error)) => return Err(KernelError::Pin { action: "locking", path, error }),
     };
-    fs::remove_dir_all(&path).map_err(|error| KernelError::Pin { action: "removing", path, error })?;
-    // Other instances may still have theirs.
+    detach_all(&path.join(LINKS))?;
+    remove_all(&path)?;
+    Ok(true)
+}
+
+/// Takes the program off every interface; of a start that was cut short there may be no directory of links.
+fn detach_all(links: &Path) -> Result<(), KernelError> {
+    let failed = |action, path: &Path, error| KernelError::Pin { action, path: path.to_owned(), error };
+    let pins = match fs::read_dir(links) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        pins => pins.map_err(|error| failed("reading", links, error))?,
+    };
+    for pin in pins {
+        let pin = pin.map_err(|error| failed("reading", links, error))?.path();
+        detach(&pin).map_err(|error| failed("detaching", &pin, error))?;
+    }
+    Ok(())
+}
+
+/// Removes an instance's directory, and the one of all instances with the last of them.
+fn remove_all(path: &Path) -> Result<(), KernelError> {
+    let failed = |path: &Path, error| KernelError::Pin { action: "removing", path: path.to_owned(), error };
+    fs::remove_dir_all(path).map_err(|error| failed(path, error))?;
     match fs::remove_dir(all_pins()) {
-        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
-            Err(KernelError::Pin { action: "removing", path: all_pins(), error })
+        Err(error) if !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
+            Err(failed(&all_pins(), error))
         }
-        _ => Ok(true),
+        _ => Ok(()),
     }
 }
 

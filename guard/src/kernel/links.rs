@@ -20,6 +20,7 @@ use tracing::warn;
 use super::{
     KernelError,
     bpffs::{LINKS, PinDirectory},
+    detach::detach,
 };
 use crate::{
     instance::all_pins,
@@ -122,13 +123,15 @@ impl Links {
         Ok(detached)
     }
 
+    /// Leaves links and tables in force when this process ends.
+    pub(crate) fn keep(&mut self) {
+        self.pins.keep();
+    }
+
     /// Undoes a start that failed: takes the program off the interfaces to which this run attached it.
     pub(crate) fn abandon(self, attached: &[u32]) -> Result<(), KernelError> {
         let directory = self.pins.links();
-        for index in attached {
-            remove(&directory.join(index.to_string()))?;
-        }
-        self.pins.abandon()
+        attached.iter().try_for_each(|index| remove(&directory.join(index.to_string())))
     }
 
     fn program(&mut self) -> Result<&mut Xdp, KernelError> {
@@ -218,5 +221,6 @@ fn program_name(id: u32) -> Option<String> {
 }
 
 fn remove(pin: &PathBuf) -> Result<(), KernelError> {
+    detach(pin).map_err(|error| KernelError::Pin { action: "detaching", path: pin.clone(), error })?;
     fs::remove_file(pin).map_err(|error| KernelError::Pin { action: "removing", path: pin.clone(), error })
 }

@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use tracing::warn;
-
 use super::KernelError;
 
 /// A capability's number in the kernel's mask (capabilities(7)).
@@ -12,7 +10,8 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-/// Refuses without the capabilities that loading and attaching need, and warns without the one that makes it fast.
+/// Refuses without the capabilities that loading and attaching need. CAP_PERFMON is one: without it the verifier
+/// forbids the pointer arithmetic of a table lookup.
 pub(super) fn check() -> Result<(), KernelError> {
     let status = fs::read_to_string("/proc/self/status").map_err(|error| KernelError::Pin {
         action: "reading",
@@ -24,17 +23,9 @@ pub(super) fn check() -> Result<(), KernelError> {
     // The kernel takes CAP_SYS_ADMIN for either of the two that were split off it.
     let has_bpf = has(CAP_BPF) || has(CAP_SYS_ADMIN);
     let has_perfmon = has(CAP_PERFMON) || has(CAP_SYS_ADMIN);
-    let missing: Vec<&str> = [(has_bpf, "CAP_BPF"), (has(CAP_NET_ADMIN), "CAP_NET_ADMIN")]
-        .into_iter()
-        .filter_map(|(has, name)| (!has).then_some(name))
-        .collect();
-    if !missing.is_empty() {
-        return Err(KernelError::Capabilities { missing: missing.join(" and ") });
-    }
-    if !has_perfmon {
-        warn!("without CAP_PERFMON the kernel program is slowed down by Spectre masking");
-    }
-    Ok(())
+    let needed = [(has_bpf, "CAP_BPF"), (has(CAP_NET_ADMIN), "CAP_NET_ADMIN"), (has_perfmon, "CAP_PERFMON")];
+    let missing: Vec<&str> = needed.into_iter().filter_map(|(has, name)| (!has).then_some(name)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(KernelError::Capabilities { missing: missing.join(" and ") }) }
 }
 
 /// Reads the mask of effective capabilities out of /proc/self/status; none where it can't be read.

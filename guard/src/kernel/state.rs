@@ -1,6 +1,9 @@
 //! State that outlives a daemon: which of the pinned tables are taken over.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use aya::maps::{MapData, MapError};
 use aya_obj::Object;
@@ -13,12 +16,17 @@ use super::{KernelError, bpffs::PinDirectory};
 const STATE_MAPS: [&str; 6] =
     [names::COUNTERS, names::LINK_TYPES, names::GATES, names::BUDGET, names::UNREPORTED, names::EVENTS];
 
+/// What the names of state directories begin with; the layout's version follows.
+const PREFIX: &str = "state_";
+
 /// Returns where each state map is pinned; a pin that is there already has the shape that the object expects.
 ///
 /// The directory's name carries the records' layout, so tables of another layout are never opened.
 pub(super) fn adopt(pins: &PinDirectory, object: &[u8]) -> Result<Vec<(&'static str, PathBuf)>, KernelError> {
     let object = Object::parse(object).map_err(|error| KernelError::Load(error.into()))?;
-    let directory = pins.directory(&format!("state_{}", records::LAYOUT))?;
+    let current = format!("{PREFIX}{}", records::LAYOUT);
+    remove_others(pins, &current)?;
+    let directory = pins.directory(&current)?;
     STATE_MAPS
         .into_iter()
         .map(|name| {
@@ -31,6 +39,21 @@ pub(super) fn adopt(pins: &PinDirectory, object: &[u8]) -> Result<Vec<(&'static 
             Ok((name, path))
         })
         .collect()
+}
+
+/// Removes state of other layouts. A program that still runs keeps its own tables, pinned or not.
+fn remove_others(pins: &PinDirectory, current: &str) -> Result<(), KernelError> {
+    let failed = |action, path: &Path, error| KernelError::Pin { action, path: path.to_owned(), error };
+    let root = pins.path("");
+    for entry in fs::read_dir(&root).map_err(|error| failed("reading", &root, error))? {
+        let path = entry.map_err(|error| failed("reading", &root, error))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(PREFIX) && name != current {
+            warn!("{name} is of another version of guard: counters start anew");
+            fs::remove_dir_all(&path).map_err(|error| failed("removing", &path, error))?;
+        }
+    }
+    Ok(())
 }
 
 fn has_shape(path: &PathBuf, expected: &aya_obj::Map) -> Result<bool, MapError> {

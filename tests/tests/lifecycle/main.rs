@@ -3,6 +3,7 @@
 
 mod control;
 mod end;
+mod hearing;
 mod interfaces;
 mod occupied;
 mod privileges;

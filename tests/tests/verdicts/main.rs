@@ -6,7 +6,13 @@ mod ports;
 mod prefixes;
 mod scene;
 
-use guard_tests::{Site, Sniffer, client, client::Outcome, in_each_cell, server::HttpServer};
+use guard_tests::{
+    Counters, Site, Sniffer,
+    client::{self, Outcome},
+    in_each_cell,
+    server::HttpServer,
+    wire,
+};
 use scene::{SHORTLY, SOON, ip};
 
 #[test]
@@ -25,13 +31,16 @@ fn a_listed_source_is_served_and_an_unlisted_one_gets_nothing() {
             ports = ["tcp/3000"]
             "#,
         );
-        let seen = Sniffer::start(site.host(), "eth0", move |frame| carries(frame, unlisted));
+        let seen = Sniffer::start(site.host(), "eth0", move |frame| {
+            // By ICMPv6 it asks for its neighbour.
+            wire::source(frame) == Some(unlisted) && !wire::is_icmpv6(frame)
+        });
 
         let body = client::http_get(site.peer(), listed, site.at(3000), SOON).unwrap();
         assert_eq!(body, listed.to_string());
         assert_eq!(client::connects(site.peer(), unlisted, site.at(3000), SHORTLY), Outcome::TimedOut);
 
-        let counters = guard_tests::Counters::read(&guard);
+        let counters = Counters::read(&guard);
         assert_eq!(counters.packets("web drop not_allowed"), 1, "{counters:?}");
         assert!(counters.packets("web pass allowed") >= 5, "{counters:?}");
         assert_eq!((seen.stop(), server.clients()), (0, vec![listed]));
@@ -43,19 +52,4 @@ fn a_listed_source_is_served_and_an_unlisted_one_gets_nothing() {
         assert_eq!((&line["guard"]["service"], &line["guard"]["mode"]), (&"web".into(), &"enforce".into()), "{line}");
         assert_eq!((&line["guard"]["reason"], &line["guard"]["count"]), (&"not_allowed".into(), &1.into()), "{line}");
     });
-}
-
-/// Tells whether a frame holds an IP packet from a source.
-fn carries(frame: &[u8], source: std::net::IpAddr) -> bool {
-    match source {
-        std::net::IpAddr::V4(source) => {
-            frame.get(12..14) == Some(&[0x08, 0x00]) && frame.get(26..30) == Some(&source.octets())
-        }
-        std::net::IpAddr::V6(source) => {
-            // Neighbour discovery (next header 58) is what every host gets.
-            frame.get(12..14) == Some(&[0x86, 0xdd])
-                && frame.get(20) != Some(&58)
-                && frame.get(22..38) == Some(&source.octets())
-        }
-    }
 }

@@ -1,0 +1,284 @@
+//! Each sentence of "nothing fails open", with the real binary.
+
+use guard_tests::{Host, Link};
+
+use super::faults::Case;
+
+/// A policy in variables that lacks an allowlist.
+const NO_ALLOWLIST: &[(&str, &str)] = &[("GUARD_INTERFACE", "eth0"), ("GUARD_PORTS", "tcp/3000")];
+/// A policy in variables that names a list file.
+const LIST_FILE: &[(&str, &str)] =
+    &[("GUARD_INTERFACE", "eth0"), ("GUARD_PORTS", "tcp/3000"), ("ALLOWED_IPS_FILE", "list.json")];
+/// A policy in variables that lacks a port.
+const NO_PORT: &[(&str, &str)] = &[("GUARD_INTERFACE", "eth0"), ("ALLOWED_IPS", "10.0.0.2")];
+
+fn assert_each_refused(cases: impl IntoIterator<Item = Case<'static>>) {
+    let link = Link::between(&Host::new("server"), "eth0", &Host::new("client"), "eth0");
+    cases.into_iter().for_each(|case| case.assert_refused(&link.left));
+}
+
+/// A case of variables alone.
+const fn variables(
+    name: &'static str,
+    env: &'static [(&'static str, &'static str)],
+    faults: &'static [&'static str],
+) -> Case<'static> {
+    Case { name, config: None, env, files: &[], faults }
+}
+
+/// A case of a list file.
+const fn list(
+    name: &'static str,
+    files: &'static [(&'static str, &'static str)],
+    faults: &'static [&'static str],
+) -> Case<'static> {
+    Case { name, config: None, env: LIST_FILE, files, faults }
+}
+
+/// A case of a policy file alone.
+const fn file(name: &'static str, config: &'static str, faults: &'static [&'static str]) -> Case<'static> {
+    Case { name, config: Some(config), env: &[], files: &[], faults }
+}
+
+#[test]
+fn no_allowlist_and_no_port() {
+    const MISSING: &str = "no allowlist: set ALLOWED_IPS";
+    assert_each_refused([
+        variables("no allowlist at all", NO_ALLOWLIST, &[MISSING]),
+        variables(
+            "an empty one",
+            &[("GUARD_INTERFACE", "eth0"), ("GUARD_PORTS", "tcp/3000"), ("ALLOWED_IPS", " , ")],
+            &[MISSING],
+        ),
+        list("a list file without entries", &[("state/list.json", "[]")], &[MISSING]),
+        variables(
+            "no guarded port while the default is pass",
+            NO_PORT,
+            &["no guarded port while `default` is `pass`: set GUARD_PORTS"],
+        ),
+        variables(
+            "no interface",
+            &[("ALLOWED_IPS", "10.0.0.2"), ("GUARD_PORTS", "tcp/3000")],
+            &["no interface to guard: set GUARD_INTERFACE"],
+        ),
+        variables("nothing at all", &[], &[MISSING, "no guarded port", "no interface to guard"]),
+    ]);
+}
+
+#[test]
+fn entries_that_are_no_prefixes() {
+    assert_each_refused([
+        variables(
+            "in ALLOWED_IPS",
+            &[
+                ("GUARD_INTERFACE", "eth0"),
+                ("GUARD_PORTS", "tcp/3000"),
+                ("ALLOWED_IPS", "10.0.0.2,10.0.0.0/33 2001:db8::/129,10.0.0"),
+            ],
+            &[
+                "environment variable ALLOWED_IPS item 2: prefix `10.0.0.0/33`: length over 32",
+                "environment variable ALLOWED_IPS item 3: prefix `2001:db8::/129`: length over 128",
+                "environment variable ALLOWED_IPS item 4: prefix `10.0.0`",
+            ],
+        ),
+        list(
+            "in a list file",
+            &[("state/list.json", r#"["10.0.0.2", "10.0.0.300", {"ip": "example.org"}]"#)],
+            &["state/list.json[1]: prefix `10.0.0.300`", "state/list.json[2]: prefix `example.org`"],
+        ),
+        list(
+            "an expiry, which this version would not keep",
+            &[("state/list.json", r#"[{"ip": "10.0.0.2", "expires": "2030-01-01T00:00:00Z"}]"#)],
+            &["state/list.json[0]: key `expires` is not supported by this version"],
+        ),
+        file(
+            "in guard.toml",
+            "interfaces = ['eth0']\n[allow]\nips = [\n  '10.0.0.2',\n  '10.0.0.2/x',\n]\n[deny]\nips = ['bad']\n[[service]]\n\
+             name = 'web'\nports = ['tcp/80']\nallow = ['@office']\n",
+            &[
+                "default.toml:5: prefix `10.0.0.2/x`",
+                "default.toml:8: prefix `bad`",
+                "default.toml:12: set `@office` is not defined",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn lists_that_are_unreadable_or_of_another_shape() {
+    const SHAPE: &str = "state/list.json: another shape";
+    assert_each_refused([
+        variables(
+            "a named file that is missing",
+            LIST_FILE,
+            &["environment variable ALLOWED_IPS_FILE: list file `/run/test/state/list.json`: no such file"],
+        ),
+        list("no JSON", &[("state/list.json", "[\"10.0.0.2\",\n  10.0.0.3]")], &["state/list.json:2:"]),
+        list("cut short", &[("state/list.json", "[\"10.0.0.2\", \"10.0")], &["state/list.json:1:"]),
+        list("an empty file", &[("state/list.json", "")], &["state/list.json: an empty file is no list"]),
+        list("an object of another name", &[("state/list.json", r#"{"allowed": ["10.0.0.2"]}"#)], &[SHAPE]),
+        list("a string", &[("state/list.json", r#""10.0.0.2""#)], &[SHAPE]),
+        list("a number among entries", &[("state/list.json", r#"["10.0.0.2", 7]"#)], &["state/list.json[1]: "]),
+        list("a directory", &[("state/list.json/file", "")], &["state/list.json: a directory, not a file"]),
+        Case {
+            name: "a set that is missing",
+            config: Some(
+                "sets.office = 'office.txt'\n[[service]]\nname = 'web'\nports = ['tcp/80']\nallow = ['@office']\n",
+            ),
+            env: NO_PORT,
+            files: &[],
+            faults: &["default.toml:1: set `office`: `/run/test/office.txt`: no such file"],
+        },
+        Case {
+            name: "a set with a bad line",
+            config: Some(
+                "sets.office = 'office.txt'\n[[service]]\nname = 'web'\nports = ['tcp/80']\nallow = ['@office']\n",
+            ),
+            env: NO_PORT,
+            files: &[("office.txt", "# the office\n10.1.0.0/16\n10.2.0.0/161\n")],
+            faults: &["office.txt:3 (@office): prefix `10.2.0.0/161`"],
+        },
+    ]);
+}
+
+#[test]
+fn unknown_names() {
+    assert_each_refused([
+        variables(
+            "a misspelt variable",
+            &[
+                ("GUARD_INTERFACE", "eth0"),
+                ("GUARD_PORT", "tcp/3000"),
+                ("GUARD_PORTS", "tcp/3000"),
+                ("ALLOWED_IPS", "10.0.0.2"),
+            ],
+            &["environment variable GUARD_PORT: unknown variable `GUARD_PORT`"],
+        ),
+        Case {
+            name: "misspelt keys",
+            config: Some(
+                "intefaces = ['eth0']\n[alow]\nips = []\n[[service]]\nname = 'web'\nports = ['tcp/80']\nallows = []\n",
+            ),
+            env: NO_PORT,
+            files: &[],
+            faults: &[
+                "default.toml:1: unknown key `intefaces`",
+                "default.toml:2: unknown key `alow`",
+                "default.toml:7: unknown key `allows`",
+            ],
+        },
+        Case {
+            name: "sections of later versions",
+            config: Some(
+                "echo_rate = { limit = 1 }\n[metrics]\nlisten = '127.0.0.1:9090'\n[trusted]\nips = []\n[[service]]\n\
+                          name = 'web'\nports = ['tcp/80']\nmax_connections = 1\n",
+            ),
+            env: NO_PORT,
+            files: &[],
+            faults: &[
+                "`echo_rate`: not supported by this version",
+                "`metrics`: not supported",
+                "`trusted`: not supported",
+                "`max_connections` in [[service]]: not supported",
+            ],
+        },
+        variables(
+            "words that are none",
+            &[
+                ("GUARD_INTERFACE", "eth0"),
+                ("GUARD_PORTS", "tcp/3000"),
+                ("ALLOWED_IPS", "10.0.0.2"),
+                ("GUARD_MODE", "off"),
+                ("GUARD_DEFAULT", "accept"),
+                ("GUARD_XDP_MODE", "skb"),
+            ],
+            &["GUARD_MODE: `off` is none of", "GUARD_DEFAULT: `accept` is none of", "GUARD_XDP_MODE: `skb` is none of"],
+        ),
+    ]);
+}
+
+#[test]
+fn ports_that_contradict_each_other() {
+    const TWO: &str =
+        "[[service]]\nname = 'a'\nports = ['tcp/80']\n[[service]]\nname = 'b'\nports = ['udp/80', 'tcp/80']\n";
+    const SSH: &str = "[[service]]\nname = 'ssh'\nports = ['tcp/22']\n";
+    assert_each_refused([
+        Case {
+            name: "a port in two services",
+            config: Some(TWO),
+            env: NO_PORT,
+            files: &[],
+            faults: &["default.toml:6: port `tcp/80` belongs to another service"],
+        },
+        Case {
+            name: "a failsafe port",
+            config: Some(SSH),
+            env: NO_PORT,
+            files: &[],
+            faults: &[
+                "default.toml:3: port `tcp/22` is a failsafe port, which passes before any list is asked: to guard it, write `failsafe_ports = []`",
+            ],
+        },
+        Case {
+            name: "GUARD_PORTS beside a service",
+            config: Some("[[service]]\nname = 'web'\nports = ['tcp/80']\n"),
+            env: &[("GUARD_INTERFACE", "eth0"), ("ALLOWED_IPS", "10.0.0.2"), ("GUARD_PORTS", "tcp/3000")],
+            files: &[],
+            faults: &["environment variable GUARD_PORTS: GUARD_PORTS beside a [[service]]"],
+        },
+        variables(
+            "ports that are none",
+            &[("GUARD_INTERFACE", "eth0"), ("ALLOWED_IPS", "10.0.0.2"), ("GUARD_PORTS", "3000 tcp/0 tcp/65536 sctp/1")],
+            &["item 1: port `3000`", "item 2: port `tcp/0`", "item 3: port `tcp/65536`", "item 4: port `sctp/1`"],
+        ),
+    ]);
+}
+
+#[test]
+fn allowlists_that_are_too_wide() {
+    assert_each_refused([
+        variables(
+            "everybody",
+            &[("GUARD_INTERFACE", "eth0"), ("GUARD_PORTS", "tcp/3000"), ("ALLOWED_IPS", "0.0.0.0/0,::/0")],
+            &[
+                "item 1: prefix `0.0.0.0/0`: the allowlist covers more IPv4 addresses than a /4",
+                "item 2: prefix `::/0`: the allowlist covers more IPv6 addresses than a /4",
+            ],
+        ),
+        variables(
+            "two halves",
+            &[("GUARD_INTERFACE", "eth0"), ("GUARD_PORTS", "tcp/3000"), ("ALLOWED_IPS", "16.0.0.0/4 32.0.0.0/32")],
+            &[
+                "the allowlist covers more IPv4 addresses than a /4 in all; `allow_wide = true` in guard.toml accepts it",
+            ],
+        ),
+        list(
+            "together with the list file",
+            &[("state/list.json", r#"["16.0.0.0/5", "24.0.0.0/5", "32.0.0.1"]"#)],
+            &["the allowlist covers more IPv4 addresses than a /4"],
+        ),
+    ]);
+}
+
+#[test]
+fn everything_at_once() {
+    assert_each_refused([Case {
+        name: "everything at once",
+        config: Some(
+            "interfaces = ['lo']\nmode = 'off'\ncolour = 'red'\n[allow]\nips = ['10.0.0']\n[[service]]\nname = 'web'\n\
+             ports = ['tcp/22']\n",
+        ),
+        env: &[("ALLOWED_IPS", "10.0.0.0/33"), ("GUARD_PROTS", "tcp/1"), ("ALLOWED_IPS_FILE", "list.json")],
+        files: &[("state/list.json", "{}")],
+        faults: &[
+            "environment variable ALLOWED_IPS item 1: prefix `10.0.0.0/33`: length over 32",
+            "environment variable GUARD_PROTS: unknown variable",
+            "default.toml:1: interface `lo`: the loopback",
+            "default.toml:2: key `mode`: `off` is none of",
+            "default.toml:3: unknown key `colour`",
+            "default.toml:5: prefix `10.0.0`",
+            "default.toml:8: port `tcp/22` is a failsafe port",
+            "state/list.json: another shape",
+        ],
+    }]);
+}

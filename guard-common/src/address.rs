@@ -83,6 +83,12 @@ impl Address {
         self.high >> 54 == 0xfe80 >> 6
     }
 
+    /// Tells whether an IPv6 address is solicited-node multicast, ff02::1:ff00:0/104 (RFC 4291, 2.7.1).
+    #[inline(always)]
+    pub const fn is_solicited_node(self) -> bool {
+        self.high == 0xff02 << 48 && self.low >> 24 == 0x1ff
+    }
+
     /// Tells whether an IPv6 address is IPv4-mapped (::ffff:0:0/96) or in ::/96, which holds the compatible ones, `::` and `::1`.
     #[inline(always)]
     const fn embeds_v4(self) -> bool {

@@ -54,9 +54,11 @@ fn is_neighbour_discovery(packet: &Packet) -> bool {
     let source = packet.source;
     let unspecified = source == Address::UNSPECIFIED;
     packet.hop_limit == 255
+        && !packet.destination.is_impossible_destination(6)
         && match packet.message_type {
-            // From `::` it is duplicate address detection (RFC 4862, 5.4.2).
-            NEIGHBOUR_SOLICITATION => unspecified || !source.is_impossible_source(6),
+            // From `::` it is duplicate address detection, and asks a solicited-node address (RFC 4862, 5.4.2).
+            NEIGHBOUR_SOLICITATION if unspecified => packet.destination.is_solicited_node(),
+            NEIGHBOUR_SOLICITATION => !source.is_impossible_source(6),
             NEIGHBOUR_ADVERTISEMENT => !source.is_impossible_source(6),
             ROUTER_SOLICITATION => unspecified || source.is_link_local(),
             ROUTER_ADVERTISEMENT => source.is_link_local(),

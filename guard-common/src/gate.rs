@@ -1,6 +1,6 @@
 //! Gates: how many blocked packets become how few events.
 //!
-//! The first packet of a (source, reason) is reported at once, then at most one event a second stands for all that came
+//! The first packet of a (source, reason, mode) is reported at once, then at most one event a second stands for all that came
 //! since. Every packet ends in exactly one place: an event's count, a gate's pending count, merged or lost. One CPU at a
 //! time runs this over its own sets, so nothing here is atomic.
 
@@ -21,7 +21,16 @@ pub trait Outlet {
     fn lose(&self, reason: u8, packets: u64);
 }
 
-/// What a (source, reason) hashes to: the set to look in, and the tag to look for.
+/// Why a packet was blocked, and whether it was dropped for it: packets of one source that differ here are told apart.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cause {
+    /// The number of a [`Reason`](crate::policy::Reason).
+    pub reason: u8,
+    /// The number of a [`Mode`](crate::policy::Mode).
+    pub mode: u32,
+}
+
+/// What a source and a cause hash to: the set to look in, and the tag to look for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Place {
     pub set: u32,
@@ -31,10 +40,11 @@ pub struct Place {
 impl Place {
     /// Hashes with a random `seed`, so that nobody outside can choose sources that share a set.
     #[inline(always)]
-    pub const fn of(source: Address, reason: u8, seed: u64) -> Self {
+    pub const fn of(source: Address, cause: Cause, seed: u64) -> Self {
         let mut hash = (source.high ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 32;
-        hash = (hash ^ source.low ^ ((reason as u64) << 56)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        hash = (hash ^ source.low ^ ((cause.reason as u64) << 56) ^ ((cause.mode as u64) << 48))
+            .wrapping_mul(0xd6e8_feb8_6659_fd93);
         hash ^= hash >> 32;
         hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
         Self { set: (hash >> 32) as u32 & (GATE_SETS as u32 - 1), tag: hash as u32 | 1 }
@@ -66,7 +76,7 @@ pub fn admit<O: Outlet>(
     blocked: &Blocked<impl Fn(&mut BlockEvent)>,
 ) {
     let now_ms = milliseconds(blocked.time_ns);
-    let way = match find(set, place, blocked.source, blocked.reason) {
+    let way = match find(set, place, blocked) {
         Some(way) => {
             set.pending[way] += 1;
             if now_ms.wrapping_sub(set.reported_ms[way]) < GATE_SHUT_MS || !budget.take(now_ms) {
@@ -76,7 +86,7 @@ pub fn admit<O: Outlet>(
         }
         None => {
             if !budget.take(now_ms) {
-                outlet.merge(blocked.reason, 1);
+                outlet.merge(blocked.cause.reason, 1);
                 return;
             }
             let way = oldest(set, now_ms);
@@ -109,8 +119,7 @@ pub fn flush<O: Outlet>(set: &mut GateSet, way: usize, budget: &mut Budget, outl
 /// A blocked packet, as a gate asks for it.
 pub struct Blocked<D> {
     pub source: Address,
-    /// The number of a [`Reason`](crate::policy::Reason).
-    pub reason: u8,
+    pub cause: Cause,
     pub time_ns: u64,
     /// Writes everything about the packet but its time and count.
     pub describe: D,
@@ -143,12 +152,15 @@ fn displace<O: Outlet>(set: &mut GateSet, way: usize, budget: &mut Budget, outle
     }
 }
 
-/// Returns the way that a (source, reason) holds.
+/// Returns the way that a blocked packet's source holds for its cause.
 #[inline(always)]
-fn find(set: &GateSet, place: Place, source: Address, reason: u8) -> Option<usize> {
+fn find<D>(set: &GateSet, place: Place, blocked: &Blocked<D>) -> Option<usize> {
     (0..GATE_WAYS).find(|way| {
         let event = &set.events[*way];
-        set.tags[*way] == place.tag && event.reason == reason && Address::from_octets(event.source) == source
+        set.tags[*way] == place.tag
+            && event.reason == blocked.cause.reason
+            && event.mode == blocked.cause.mode
+            && Address::from_octets(event.source) == blocked.source
     })
 }
 

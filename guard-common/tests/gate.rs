@@ -4,13 +4,14 @@ use std::cell::RefCell;
 
 use guard_common::{
     address::Address,
-    gate::{Blocked, Outlet, Place, admit, flush},
-    policy::Reason,
+    gate::{Blocked, Cause, Outlet, Place, admit, flush},
+    policy::{Mode, Reason},
     records::{BUDGET_EVENTS, BlockEvent, Budget, GATE_SETS, GATE_WAYS, GateSet},
 };
 use proptest::{collection::vec, prelude::*};
 
-const REASON: u8 = Reason::NotAllowed as u8;
+const CAUSE: Cause = Cause { reason: Reason::NotAllowed as u8, mode: Mode::Enforce as u32 };
+const MONITORED: Cause = Cause { mode: Mode::Monitor as u32, ..CAUSE };
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// A ring of a certain room, and the counters beside it.
@@ -76,12 +77,17 @@ impl Gates {
 
     /// A packet of a source that shares this set with every other one.
     fn block(&mut self, source: u64, time_ns: u64) {
+        self.block_for(CAUSE, source, time_ns);
+    }
+
+    fn block_for(&mut self, cause: Cause, source: u64, time_ns: u64) {
         let source = Address { high: 0, low: source };
-        let place = Place { set: 0, tag: Place::of(source, REASON, 1).tag };
+        let place = Place { set: 0, tag: Place::of(source, cause, 1).tag };
         let describe = |event: &mut BlockEvent| {
-            *event = BlockEvent { source: source.octets(), reason: REASON, ..BlockEvent::default() };
+            let Cause { reason, mode } = cause;
+            *event = BlockEvent { source: source.octets(), reason, mode, ..BlockEvent::default() };
         };
-        let blocked = Blocked { source, reason: REASON, time_ns, describe };
+        let blocked = Blocked { source, cause, time_ns, describe };
         admit(&mut self.set, &mut self.budget, &self.ring, place, &blocked);
     }
 
@@ -111,6 +117,17 @@ fn the_first_packet_is_reported_at_once_and_then_one_event_a_second() {
     gates.block(1, start + SECOND_NS);
     assert_eq!(gates.ring.counts(), [(1, 1), (1, 3)]);
     assert_eq!(gates.pending(), 0);
+}
+
+#[test]
+fn dropped_and_monitored_packets_of_a_source_are_told_apart() {
+    let mut gates = Gates::new(Ring::with_room(100));
+    gates.block_for(CAUSE, 1, SECOND_NS);
+    gates.block_for(MONITORED, 1, SECOND_NS);
+    gates.block_for(MONITORED, 1, SECOND_NS);
+    gates.flush(SECOND_NS, 0);
+    let modes: Vec<(u32, u64)> = gates.ring.events.borrow().iter().map(|event| (event.mode, event.packets)).collect();
+    assert_eq!(modes, [(CAUSE.mode, 1), (MONITORED.mode, 1), (MONITORED.mode, 1)]);
 }
 
 #[test]
@@ -175,17 +192,19 @@ fn a_displaced_count_without_room_is_lost_and_counted() {
 }
 
 #[test]
-fn places_are_spread_and_depend_on_seed_and_reason() {
+fn places_are_spread_and_depend_on_seed_and_cause() {
     let mut used = vec![false; GATE_SETS];
     for low in 0..GATE_SETS as u64 * 10 {
-        let place = Place::of(Address { high: 0, low: 0xffff_0a00_0000 + low }, REASON, 42);
+        let place = Place::of(Address { high: 0, low: 0xffff_0a00_0000 + low }, CAUSE, 42);
         assert_ne!(place.tag, 0);
         used[place.set as usize] = true;
     }
     assert!(used.iter().filter(|used| **used).count() > GATE_SETS * 99 / 100);
     let source = Address { high: 1, low: 2 };
-    assert_ne!(Place::of(source, REASON, 1), Place::of(source, REASON, 2));
-    assert_ne!(Place::of(source, REASON, 1), Place::of(source, Reason::Spoofed as u8, 1));
+    let spoofed = Cause { reason: Reason::Spoofed as u8, ..CAUSE };
+    assert_ne!(Place::of(source, CAUSE, 1), Place::of(source, CAUSE, 2));
+    assert_ne!(Place::of(source, CAUSE, 1), Place::of(source, spoofed, 1));
+    assert_ne!(Place::of(source, CAUSE, 1), Place::of(source, MONITORED, 1));
 }
 
 proptest! {

@@ -6,8 +6,10 @@ use core::mem::{MaybeUninit, offset_of};
 use aya_ebpf::{EbpfContext as _, bindings::xdp_md, helpers, programs::XdpContext};
 use guard_common::packet::{Frame, Packet};
 
-/// The largest offset that is read: far behind any header, well under the verifier's limit for packet pointers.
-const OFFSET_MAX: u32 = 0x7fff;
+/// A mask that changes no offset that is ever read: link headers take 30 bytes at most, and IPv6 with eight extension headers
+/// 16,424. The verifier needs an upper bound, and in the register that is added to a packet pointer: it can't see that a
+/// number compared in one register is the one loaded from the stack into another.
+const OFFSET_MASK: usize = 0x7fff;
 
 /// The part of a frame that lies in one piece, read in place.
 pub(crate) struct LinearFrame {
@@ -57,10 +59,7 @@ impl Frame for LinearFrame {
 
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        if offset > OFFSET_MAX {
-            return None;
-        }
-        let start = opaque(self.start + offset as usize);
+        let start = opaque(self.start + opaque(offset as usize & OFFSET_MASK));
         if start + N > self.end {
             return None;
         }
@@ -151,13 +150,13 @@ fn frame_length(context: &XdpContext) -> u32 {
     unsafe { helpers::generated::bpf_xdp_get_buff_len(context.as_ptr().cast()) as u32 }
 }
 
-/// Hides where a pointer comes from, because LLVM otherwise turns `start + 1 > end` into `start >= end`, from which the
-/// verifier learns nothing.
+/// Hides from LLVM where a number comes from: it would turn `start + 1 > end` into `start >= end`, from which the verifier
+/// learns nothing, and compute an offset again whose bounds the verifier has just learnt.
 #[inline(always)]
-fn opaque(mut pointer: usize) -> usize {
+fn opaque(mut number: usize) -> usize {
     // SAFETY: a register is moved to itself.
-    unsafe { core::arch::asm!("{0} = {0}", inout(reg) pointer) };
-    pointer
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) number) };
+    number
 }
 
 /// Returns `value`, as one of which the verifier knows no more than of `unknown`, which it knows nothing of.

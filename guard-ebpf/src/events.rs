@@ -2,7 +2,7 @@
 
 use aya_ebpf::programs::XdpContext;
 use guard_common::{
-    gate::{self, Blocked, Outlet, Place},
+    gate::{self, Blocked, Cause, Outlet, Place},
     packet::{Frame as _, Packet},
     records::{BlockEvent, FLUSH_SETS, FlushRequest, GATE_WAYS},
 };
@@ -32,13 +32,13 @@ impl Outlet for Ring {
     }
 }
 
-/// Hands a blocked packet to its gate. `reason` is the number of a [`Reason`](guard_common::policy::Reason).
+/// Hands a blocked packet to its gate.
 #[inline(always)]
-pub(crate) fn block(context: &XdpContext, packet: &Packet, service: u8, reason: u8, policy: &Policy) {
-    let place = Place::of(packet.source, reason, maps::gate_seed());
+pub(crate) fn block(context: &XdpContext, packet: &Packet, service: u8, cause: Cause, policy: &Policy) {
+    let place = Place::of(packet.source, cause, maps::gate_seed());
     let blocked = Blocked {
         source: packet.source,
-        reason,
+        cause,
         time_ns: now_ns(),
         describe: |event: &mut BlockEvent| {
             *event = BlockEvent {
@@ -57,9 +57,9 @@ pub(crate) fn block(context: &XdpContext, packet: &Packet, service: u8, reason: 
                 tcp_flags: packet.tcp_flags,
                 message_type: packet.message_type,
                 fragment: packet.fragment as u8,
-                reason,
+                reason: cause.reason,
                 service,
-                mode: policy.mode(service) as u32,
+                mode: cause.mode,
             }
         },
     };

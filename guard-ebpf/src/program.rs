@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::debug;
 use guard_common::{
+    gate::Cause,
     packet::{self, Frame as _, LinkType, Packet, Parsed},
     policy::{Decision, Mode, Reason, Verdict, decide},
 };
@@ -45,8 +46,9 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
     if !drops {
         return xdp_action::XDP_PASS;
     }
-    events::block(&context, packet, service, reason, &policy);
-    match policy.mode(service) {
+    let mode = policy.mode(service);
+    events::block(&context, packet, service, Cause { reason, mode: mode as u32 }, &policy);
+    match mode {
         Mode::Enforce => xdp_action::XDP_DROP,
         Mode::Monitor => xdp_action::XDP_PASS,
     }

@@ -144,12 +144,23 @@ impl Daemon {
 
     /// Brings attachments and own addresses up to date with the host's interfaces.
     async fn look(&mut self, network: &Network) {
+        if self.look_once(network).await {
+            // In which mode it was attached, the kernel tells only now.
+            self.look_once(network).await;
+        }
+    }
+
+    async fn look_once(&mut self, network: &Network) -> bool {
         match network.interfaces().await {
             Ok(interfaces) => {
-                self.guarding.follow(&self.policy, &interfaces);
+                let attached = self.guarding.follow(&self.policy, &interfaces);
                 self.blocks.names.interfaces = self.guarding.names();
+                attached
             }
-            Err(error) => warn!("interfaces could not be looked at: {:#}", anyhow::Error::from(error)),
+            Err(error) => {
+                warn!("interfaces could not be looked at: {:#}", anyhow::Error::from(error));
+                false
+            }
         }
     }
 

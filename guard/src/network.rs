@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, io, net::IpAddr};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use nix::{errno::Errno, net::if_::if_indextoname};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
     packet_route::{
@@ -81,6 +82,11 @@ impl Interface {
     pub(crate) fn is_physical(&self) -> bool {
         matches!(self.kind, Kind::Physical | Kind::Bond) && !self.in_bond
     }
+}
+
+/// Tells whether an interface has this index.
+pub(crate) fn exists(index: u32) -> bool {
+    if_indextoname(index) != Err(Errno::ENXIO)
 }
 
 /// A connection to the kernel's routing tables.

@@ -1,15 +1,20 @@
 //! Wires between hosts: veth pairs, on which XDP runs natively as well as generically.
 
 use std::{
+    collections::BTreeSet,
     fmt::Display,
     fs,
     io::Write,
+    net::Ipv6Addr,
     process::{Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use crate::{frame::Mac, host::Host, wait};
+
+/// How long the kernel may take over an interface or an address.
+const SOON: Duration = Duration::from_secs(10);
 
 /// A network interface of a host.
 #[derive(Debug, Clone)]
@@ -86,10 +91,26 @@ impl Interface {
         self.add_addresses([address]);
     }
 
-    /// Adds many addresses with their prefix lengths by one call.
+    /// Adds many addresses with their prefix lengths by one call; they can be used at once.
     pub fn add_addresses(&self, addresses: impl IntoIterator<Item = impl Display>) {
-        let line = |address| format!("addr add {address} dev {} nodad\n", self.name);
-        self.batch(addresses.into_iter().map(line).collect());
+        let addresses: BTreeSet<String> = addresses.into_iter().map(|address| address.to_string()).collect();
+        self.batch(addresses.iter().map(|address| format!("addr add {address} dev {} nodad\n", self.name)).collect());
+        self.wait_for_routes(&addresses);
+    }
+
+    /// Waits until the kernel takes what is sent to new IPv6 addresses: a worker puts in their routes.
+    fn wait_for_routes(&self, addresses: &BTreeSet<String>) {
+        let without_length = |address: &String| address.split('/').next().map(str::parse::<Ipv6Addr>);
+        let v6: Vec<String> =
+            addresses.iter().filter_map(without_length).flatten().map(|address| address.to_string()).collect();
+        if v6.is_empty() || self.attribute("operstate") != "up" {
+            return;
+        }
+        wait::eventually("the kernel takes packets to a new address", SOON, || {
+            let routes = self.host.ip(&["-6", "route", "show", "table", "local"]);
+            let routes: BTreeSet<&str> = routes.split_whitespace().collect();
+            v6.iter().all(|address| routes.contains(address.as_str()))
+        });
     }
 
     /// Takes an address away.
@@ -135,7 +156,7 @@ impl Interface {
     /// Waits until the kernel has put the interface into service: between that and its coming up it drops frames.
     pub(crate) fn wait_until_running(&self) {
         let what = format!("interface `{}` of host `{}` runs", self.name, self.host.name());
-        wait::eventually(&what, Duration::from_secs(10), || self.attribute("operstate") == "up");
+        wait::eventually(&what, SOON, || self.attribute("operstate") == "up");
     }
 
     fn attribute(&self, name: &str) -> String {

@@ -1,8 +1,10 @@
 //! What a port scanner sees from outside: an open port from a listed address, nothing from any other.
 
+use std::time::Duration;
+
 use guard_tests::{Site, in_each_cell, process::Process, server::HttpServer};
 
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_scanner_finds_the_port_open_if_listed_and_filtered_if_not() {

@@ -115,11 +115,7 @@ fn parse_v6<F: Frame>(frame: &F, bytes: Span, packet: &mut Packet) -> Option<Tra
 
     let payload = Span { offset: bytes.offset + IPV6_HEADER, end: bytes.end };
     let declared = u16::from_be_bytes([header[4], header[5]]) as u32;
-    let length = match declared {
-        // No payload at all, unless the packet is too long for the field.
-        0 if payload.length() <= LENGTH_FIELD_MAX => 0,
-        _ => whole_length(declared, payload)?,
-    };
+    let length = whole_length(declared, payload)?;
     packet.length = IPV6_HEADER + length;
     walk_extensions(frame, Span { offset: payload.offset, end: payload.offset + length }, packet)
 }

@@ -120,6 +120,13 @@ fn what_is_missing_is_closed() {
 }
 
 #[test]
+fn another_layout_is_seen() {
+    let mut table = empty(&header(Mode::Enforce, false));
+    table.0[0][0] += 1;
+    assert_eq!(open(&table).layout(), LAYOUT + 1);
+}
+
+#[test]
 fn any_byte_of_a_port_can_be_read() {
     for byte in 0..=u8::MAX {
         let mut table = empty(&header(Mode::Enforce, false));
@@ -171,6 +178,7 @@ proptest! {
     fn headers_read_as_they_were_written(header in headers()) {
         let table = Table(vec![header.to_line()]);
         let generation = open(&table);
+        prop_assert_eq!(table.0[0][0] >> 32, u64::from(header.services));
         prop_assert_eq!(generation.layout(), LAYOUT);
         prop_assert_eq!(generation.number(), header.number);
         prop_assert_eq!(generation.mode(0), header.mode);

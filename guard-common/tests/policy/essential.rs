@@ -10,6 +10,7 @@ use crate::model::{Model, address};
 
 const LINK_LOCAL: &str = "fe80::1";
 const GLOBAL: &str = "2001:db8::1";
+const SOLICITED_NODE: &str = "ff02::1:ff00:1";
 const ALL_NODES: &str = "ff02::1";
 const HOST: &str = "2001:db8::100";
 
@@ -69,14 +70,23 @@ fn neighbour_discovery_comes_from_the_link() {
         [
             ("solicitation", nd(SOLICITATION, GLOBAL), true),
             ("solicitation from link-local", nd(SOLICITATION, LINK_LOCAL), true),
-            ("duplicate address detection", nd(SOLICITATION, "::"), true),
+            ("duplicate address detection", icmpv6(SOLICITATION, 255, "::", SOLICITED_NODE), true),
+            ("duplicate address detection of all", icmpv6(SOLICITATION, 255, "::", ALL_NODES), false),
+            ("duplicate address detection of one", nd(SOLICITATION, "::"), false),
+            (
+                "duplicate address detection beside the solicited-node range",
+                icmpv6(SOLICITATION, 255, "::", "ff02::1:fe00:1"),
+                false,
+            ),
+            ("solicitation to loopback", icmpv6(SOLICITATION, 255, LINK_LOCAL, "::1"), false),
+            ("solicitation to a solicited-node address", icmpv6(SOLICITATION, 255, LINK_LOCAL, SOLICITED_NODE), true),
             ("solicitation from loopback", nd(SOLICITATION, "::1"), false),
             ("solicitation from multicast", nd(SOLICITATION, ALL_NODES), false),
             ("solicitation from a mapped address", nd(SOLICITATION, "::ffff:192.0.2.1"), false),
             ("solicitation, hop limit 254", icmpv6(SOLICITATION, 254, LINK_LOCAL, HOST), false),
             ("solicitation, hop limit 64", icmpv6(SOLICITATION, 64, LINK_LOCAL, HOST), false),
             ("solicitation, hop limit 0", icmpv6(SOLICITATION, 0, LINK_LOCAL, HOST), false),
-            ("duplicate address detection, hop limit 254", icmpv6(SOLICITATION, 254, "::", ALL_NODES), false),
+            ("duplicate address detection, hop limit 254", icmpv6(SOLICITATION, 254, "::", SOLICITED_NODE), false),
             ("advertisement", nd(ADVERTISEMENT, GLOBAL), true),
             ("advertisement from link-local", nd(ADVERTISEMENT, LINK_LOCAL), true),
             ("advertisement to all", icmpv6(ADVERTISEMENT, 255, GLOBAL, ALL_NODES), true),

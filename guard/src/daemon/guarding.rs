@@ -8,8 +8,8 @@ use tracing::{error, info, warn};
 use crate::{
     kernel::{AttachError, Attachment, Links, OwnAddresses},
     launch::Selection,
-    network::Interface,
-    policy::Policy,
+    network::{self, Interface},
+    policy::{Policy, XdpMode},
     status::{Guarded, Unguarded},
 };
 
@@ -35,11 +35,16 @@ impl Guarding {
     ) -> Result<Self, AttachError> {
         let program = links.program_id()?;
         addresses.set(own_addresses(&selection.present, policy))?;
+        // A program that was replaced can't be brought back, so what may be refused comes first.
+        let (held, free): (Vec<_>, Vec<_>) = selection.present.iter().partition(|interface| links.holds(interface));
         let mut attached = Vec::new();
-        for interface in &selection.present {
+        for interface in free.into_iter().chain(held) {
             match links.attach(interface, policy.xdp_mode) {
                 Ok(Attachment::New) => attached.push(interface.index),
-                Ok(Attachment::Replaced) => info!("took over `{}` from an earlier run", interface.name),
+                Ok(Attachment::Replaced) => {
+                    info!("took over `{}` from an earlier run", interface.name);
+                    warn_of_mode(interface, policy.xdp_mode);
+                }
                 Err(error) => {
                     links.abandon(&attached)?;
                     return Err(error);
@@ -47,8 +52,8 @@ impl Guarding {
             }
         }
         links.keep();
-        let wanted = selection.present.iter().map(|interface| interface.index).collect();
-        for index in links.detach_others(&wanted)? {
+        let wanted = |index| selection.present.iter().any(|interface| interface.index == index);
+        for index in links.detach_others(wanted)? {
             warn!("interface number {index} is guarded no more: the policy does not name it");
         }
         Ok(Self {
@@ -61,8 +66,9 @@ impl Guarding {
         })
     }
 
-    /// Guards what has appeared, and forgets what is gone.
-    pub(super) fn follow(&mut self, policy: &Policy, all: &[Interface]) {
+    /// Guards what has appeared, and forgets what is gone; returns whether anything was attached, and so `all` is out of
+    /// date.
+    pub(super) fn follow(&mut self, policy: &Policy, all: &[Interface]) -> bool {
         let mut selection = Selection::new(&policy.interfaces, all);
         // One that was renamed has the program still, under whatever name.
         let renamed = all.iter().filter(|interface| self.holds(interface) && !selection.present.contains(interface));
@@ -70,6 +76,7 @@ impl Guarding {
         if let Err(error) = self.addresses.set(own_addresses(&selection.present, policy)) {
             error!("own addresses: {:#}", anyhow::Error::from(error));
         }
+        let mut attached = false;
         let mut guarded = Vec::new();
         let mut unguarded = selection.refused;
         for interface in selection.present {
@@ -80,6 +87,7 @@ impl Guarding {
             match self.links.attach(&interface, policy.xdp_mode) {
                 Ok(_) => {
                     info!("guarding `{}` from now on", interface.name);
+                    attached = true;
                     guarded.push(interface);
                 }
                 Err(error) => {
@@ -95,11 +103,12 @@ impl Guarding {
         }
         self.guarded = guarded;
         self.unguarded = unguarded;
-        // A link whose interface exists no more holds nothing; one whose interface was renamed holds it still.
-        let existing = all.iter().map(|interface| interface.index).collect();
-        if let Err(error) = self.links.detach_others(&existing) {
+        // A link whose interface exists no more holds nothing. `all` does not prove that: a listing may leave out one
+        // interface while others go.
+        if let Err(error) = self.links.detach_others(network::exists) {
             error!("links: {:#}", anyhow::Error::from(error));
         }
+        attached
     }
 
     /// Tells whether this run's program is on an interface.
@@ -143,6 +152,20 @@ impl Guarding {
 
 fn mode_name(interface: &Interface) -> &'static str {
     interface.xdp.map_or("native", |xdp| xdp.mode.name())
+}
+
+/// A link keeps the mode in which it was made.
+fn warn_of_mode(interface: &Interface, wanted: XdpMode) {
+    if !matches!(
+        (wanted, mode_name(interface)),
+        (XdpMode::Auto, _) | (XdpMode::Native, "native") | (XdpMode::Generic, "generic")
+    ) {
+        warn!(
+            "`{}` stays in {} mode: to change that, end enforcement with `guard down` first",
+            interface.name,
+            mode_name(interface)
+        );
+    }
 }
 
 fn missing(names: &[String]) -> Vec<Unguarded> {

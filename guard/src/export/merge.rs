@@ -1,4 +1,4 @@
-//! At most one line a second for a (source, reason), over all CPUs.
+//! At most one line a second for a (source, reason, mode), over all CPUs.
 //!
 //! The kernel's gates already see to it on each CPU; a source whose packets reach several CPUs passes several gates.
 
@@ -24,14 +24,15 @@ struct Held {
 /// Holds back events whose source has just had a line.
 #[derive(Debug, Default)]
 pub(crate) struct Merger {
-    held: HashMap<([u8; 16], u8), Held>,
+    /// By source, reason and mode.
+    held: HashMap<([u8; 16], u8, u32), Held>,
 }
 
 impl Merger {
     /// Takes an event; returns the one to write now.
     pub(crate) fn admit(&mut self, event: BlockEvent, now: Instant) -> Option<BlockEvent> {
         let room = self.held.len() < CAPACITY;
-        match self.held.entry((event.source, event.reason)) {
+        match self.held.entry((event.source, event.reason, event.mode)) {
             Entry::Occupied(mut entry) => {
                 let held = entry.get_mut();
                 let packets = held.event.take().map_or(0, |earlier| earlier.packets) + event.packets;
@@ -81,6 +82,8 @@ impl Merger {
 
 #[cfg(test)]
 mod tests {
+    use guard_common::policy::Mode;
+
     use super::*;
 
     fn event(source: u8, packets: u64) -> BlockEvent {
@@ -100,6 +103,17 @@ mod tests {
         assert_eq!(merger.due(after(1000)), [event(1, 12)]);
         assert_eq!(merger.admit(event(1, 1), after(1500)), None);
         assert_eq!(merger.admit(event(1, 2), after(2000)), Some(event(1, 3)));
+    }
+
+    #[test]
+    fn what_was_dropped_and_what_would_have_been_are_told_apart() {
+        let start = Instant::now();
+        let mut merger = Merger::default();
+        let monitored = BlockEvent { mode: Mode::Monitor as u32, ..event(1, 1) };
+        assert_eq!(merger.admit(event(1, 1), start), Some(event(1, 1)));
+        assert_eq!(merger.admit(monitored, start), Some(monitored));
+        assert_eq!(merger.admit(monitored, start), None);
+        assert_eq!(merger.drain(), [monitored]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The program attached to interfaces by pinned links, and the links that an earlier run left.
 
-use std::{collections::BTreeSet, fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf,
@@ -73,12 +76,17 @@ impl Links {
         info.map(|info| info.id()).map_err(|source| KernelError::Verifier { program: names::PROGRAM_GUARD, source })
     }
 
+    /// Tells whether the link of an earlier run holds an interface, so that attaching will replace its program.
+    pub(crate) fn holds(&self, interface: &Interface) -> bool {
+        matches!(holding_link(interface, &self.pin(interface)), Ok(Some(_)))
+    }
+
     /// Guards an interface: through the link of an earlier run if there is one, else through a new one.
     pub(crate) fn attach(&mut self, interface: &Interface, mode: policy::XdpMode) -> Result<Attachment, AttachError> {
-        let pin = self.pins.links().join(interface.index.to_string());
+        let pin = self.pin(interface);
         if pin.exists() {
-            match self.replace(interface, &pin)? {
-                Some(attachment) => return Ok(attachment),
+            match holding_link(interface, &pin)? {
+                Some(link) => return self.replace(interface, link),
                 // Its interface is gone, and another one has its index; or somebody forced the link off.
                 None => remove(&pin)?,
             }
@@ -105,8 +113,8 @@ impl Links {
         Ok(Attachment::New)
     }
 
-    /// Takes the program off every interface that is not among `wanted`; returns their indices.
-    pub(crate) fn detach_others(&mut self, wanted: &BTreeSet<u32>) -> Result<Vec<u32>, KernelError> {
+    /// Takes the program off every interface whose index is not wanted; returns those indices.
+    pub(crate) fn detach_others(&mut self, wanted: impl Fn(u32) -> bool) -> Result<Vec<u32>, KernelError> {
         let directory = self.pins.links();
         let failed = |error| KernelError::Pin { action: "reading", path: directory.clone(), error };
         let mut detached = Vec::new();
@@ -114,7 +122,7 @@ impl Links {
             let entry = entry.map_err(failed)?;
             let index = entry.file_name().to_str().and_then(|name| name.parse().ok());
             if let Some(index) = index
-                && !wanted.contains(&index)
+                && !wanted(index)
             {
                 remove(&entry.path())?;
                 detached.push(index);
@@ -138,24 +146,17 @@ impl Links {
         super::program(&mut self.ebpf, names::PROGRAM_GUARD)
     }
 
-    /// Replaces the program of a pinned link, if that link is what holds the interface.
-    fn replace(&mut self, interface: &Interface, pin: &PathBuf) -> Result<Option<Attachment>, AttachError> {
-        let refused = |source: Box<dyn std::error::Error + Send + Sync>| AttachError::Refused {
-            interface: interface.name.clone(),
-            mode: "its present",
-            source,
-        };
-        let link = FdLink::from(PinnedLink::from_pin(pin).map_err(|error| refused(error.into()))?);
-        let holds = link.info().map_err(|error| refused(error.into()))?.program_id();
-        if interface.xdp.map(|xdp| xdp.program) != Some(holds) {
-            return Ok(None);
-        }
-        let link = XdpLink::try_from(link).map_err(|error| refused(error.into()))?;
+    fn pin(&self, interface: &Interface) -> PathBuf {
+        self.pins.links().join(interface.index.to_string())
+    }
+
+    fn replace(&mut self, interface: &Interface, link: FdLink) -> Result<Attachment, AttachError> {
+        let link = XdpLink::try_from(link).map_err(|error| not_replaced(interface, error))?;
         let program = self.program()?;
-        let id = program.attach_to_link(link).map_err(|error| refused(error.into()))?;
+        let id = program.attach_to_link(link).map_err(|error| not_replaced(interface, error))?;
         // The pin keeps the link; this process's own handle is not needed.
-        drop(program.take_link(id).map_err(|error| refused(error.into()))?);
-        Ok(Some(Attachment::Replaced))
+        drop(program.take_link(id).map_err(|error| not_replaced(interface, error))?);
+        Ok(Attachment::Replaced)
     }
 
     fn try_attach(&mut self, interface: &Interface, mode: AttachedMode) -> Result<FdLink, AttachError> {
@@ -184,6 +185,17 @@ fn take_link(program: &mut Xdp, id: XdpLinkId) -> Result<FdLink, ProgramError> {
         let io_error = io::Error::other(error);
         SyscallError { call: "bpf_link_create", io_error }.into()
     })
+}
+
+/// Opens a pinned link, if that is what holds the interface.
+fn holding_link(interface: &Interface, pin: &Path) -> Result<Option<FdLink>, AttachError> {
+    let link = FdLink::from(PinnedLink::from_pin(pin).map_err(|error| not_replaced(interface, error))?);
+    let program = link.info().map_err(|error| not_replaced(interface, error))?.program_id();
+    Ok((interface.xdp.map(|xdp| xdp.program) == Some(program)).then_some(link))
+}
+
+fn not_replaced(interface: &Interface, source: impl std::error::Error + Send + Sync + 'static) -> AttachError {
+    AttachError::Refused { interface: interface.name.clone(), mode: "its present", source: source.into() }
 }
 
 fn errno(error: &ProgramError) -> Option<Errno> {

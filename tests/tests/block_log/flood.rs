@@ -7,7 +7,7 @@ use std::{
 
 use guard_tests::{Guard, Options, Wire};
 
-use super::scene::{ENV, Sums, datagram, env_and, silent_peer, wait_until_dropped};
+use super::scene::{ENV, Sums, cpus, datagram, env_and, silent_peer, stay_on, wait_until_dropped};
 
 const PACKETS: u32 = 100_000;
 
@@ -76,4 +76,36 @@ fn no_packet_falls_between_two_runs() {
     log.extend(second.eve());
     let sums = Sums::of(&log);
     assert_eq!(sums.all(), dropped, "{sums:?}");
+}
+
+#[test]
+fn what_finds_no_room_while_no_daemon_reads_is_counted() {
+    let link = silent_peer();
+    let options = Options { env: &ENV, ..Options::default() };
+    Guard::run(link.left.host(), options).kill();
+    // Each CPU reports a thousand events a second into a ring that has room for less than twelve thousand.
+    let (rounds, burst) = (1400 / cpus().len() as u32, 50);
+    thread::scope(|scope| {
+        for (place, cpu) in (0..).zip(cpus()) {
+            let wire = Wire::open(link.right.host(), "eth0");
+            let link = &link;
+            scope.spawn(move || {
+                stay_on(cpu);
+                for round in 0..rounds {
+                    let first = (place * rounds + round) * burst;
+                    let frames: Vec<_> = (first..first + burst).map(|source| datagram(link, source)).collect();
+                    wire.send_all(&frames);
+                    thread::sleep(Duration::from_millis(10));
+                }
+            });
+        }
+    });
+    let mut guard = Guard::run(link.left.host(), options);
+    let sent = u64::from(rounds * burst) * cpus().len() as u64;
+    let dropped = wait_until_dropped(&guard, &link, sent);
+    guard.stop();
+    let sums = Sums::of(&guard.eve());
+    println!("{dropped} dropped: {sums:?}");
+    assert_eq!(sums.all(), dropped, "{sums:?}");
+    assert!(sums.merged > 0 && sums.lost > 0, "{sums:?}");
 }

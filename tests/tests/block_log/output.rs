@@ -7,7 +7,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::scene::{ENV, SOON, datagram, env_and, number, silent_peer};
 
@@ -20,12 +20,12 @@ fn lines(host: &Host, path: &str) -> Vec<Value> {
 fn a_file_takes_the_lines_of_one_run_after_the_other() {
     const LOG: &str = "[log]\neve = { path = 'eve.json' }\n";
     const BOTH: &str = "[log]\neve = { path = 'eve.json' }\nstdout = true\n";
-    let cases: [(&str, &[(&str, &str)], Option<&str>, bool); 3] = [
-        ("GUARD_EVE_FILE", &[("GUARD_EVE_FILE", "eve.json")], None, false),
+    const VARIABLE: &[(&str, &str)] = &[("GUARD_EVE_FILE", "eve.json")];
+    for (case, more, config, stdout) in [
+        ("GUARD_EVE_FILE", VARIABLE, None, false),
         ("log.eve", &[], Some(LOG), false),
         ("log.eve and log.stdout", &[], Some(BOTH), true),
-    ];
-    for (case, more, config, stdout) in cases {
+    ] {
         let link = silent_peer();
         let host = link.left.host();
         let env = env_and(more);
@@ -82,6 +82,23 @@ fn a_reader_that_stalls_holds_up_nobody() {
     kill(Pid::from_raw(id), Signal::SIGTERM).expect("a child that was not reaped can be signalled");
     let status = wait::until(SOON, || daemon.try_wait().expect("a child can be waited for"));
     assert!(status.is_some_and(|status| status.success()), "{status:?}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_nothing() {
+    let link = silent_peer();
+    let mut command = Guard::command(link.left.host(), Options { env: &ENV, ..Options::default() }, "run");
+    let mut daemon = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("guard can be started");
+    drop(daemon.stdout.take());
+    let ask = || Guard::invoke(link.left.host(), Options { args: &["--json"], ..Options::default() }, "status");
+    wait::eventually("the guard is ready", SOON, || ask().status.success());
+    Wire::open(link.right.host(), "eth0").send(datagram(&link, 0));
+    wait::eventually("the line is counted as lost", SOON, || {
+        let status: Value = serde_json::from_str(&ask().stdout.join("\n")).expect("the daemon answers");
+        status["events"] == json!({ "exported": 0, "merged": 0, "lost": 1 })
+    });
+    daemon.kill().expect("the daemon still runs");
+    daemon.wait().expect("a child can be waited for");
 }
 
 #[test]

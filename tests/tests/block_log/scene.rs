@@ -3,6 +3,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use guard_tests::{Guard, Host, Link, frame::Frame, wait};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 pub(crate) const SOON: Duration = Duration::from_secs(15);
@@ -95,4 +99,17 @@ pub(crate) fn number(value: &Value) -> u64 {
 
 pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
+}
+
+/// The CPUs that this process may use.
+pub(crate) fn cpus() -> Vec<usize> {
+    let set = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells a thread's CPUs");
+    (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).expect("the number is below the count")).collect()
+}
+
+/// Keeps the calling thread on one CPU, and so the packets that it sends.
+pub(crate) fn stay_on(cpu: usize) {
+    let mut only = CpuSet::new();
+    only.set(cpu).expect("the CPU is one of this machine");
+    sched_setaffinity(Pid::from_raw(0), &only).expect("a thread may use the CPUs that it has");
 }

@@ -6,13 +6,9 @@ use std::{
 };
 
 use guard_tests::{Guard, Options, Wire, wait};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
-};
 use serde_json::Value;
 
-use super::scene::{ENV, SOON, Sums, datagram, number, silent_peer, wait_until_dropped};
+use super::scene::{ENV, SOON, Sums, cpus, datagram, number, silent_peer, stay_on, wait_until_dropped};
 
 const OPTIONS: Options<'static> =
     Options { env: &ENV, config: None, env_file: None, args: &[], instance: "default", binary: None };
@@ -28,18 +24,10 @@ fn the_first_line_comes_at_once_and_the_rest_within_two_seconds() {
         let link = silent_peer();
         let guard = Guard::run(link.left.host(), OPTIONS);
         let wire = Wire::open(link.right.host(), "eth0");
-        let sent = Instant::now();
         wire.send_all(&vec![datagram(&link, source); 7]);
         wait::eventually("the first packet has a line", Duration::from_millis(500), || counts(&guard) == [1]);
         wait::eventually("the others have a line", Duration::from_secs(2), || counts(&guard) == [1, 6]);
-        println!("all lines after {:?}", sent.elapsed());
     }
-}
-
-/// The CPUs that this process may use.
-fn cpus() -> Vec<usize> {
-    let set = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells a thread's CPUs");
-    (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).expect("the number is below the count")).collect()
 }
 
 #[test]
@@ -56,9 +44,7 @@ fn a_source_on_two_cpus_has_one_line_a_second() {
             let wire = Wire::open(link.right.host(), "eth0");
             let frame = &frame;
             scope.spawn(move || {
-                let mut only = CpuSet::new();
-                only.set(*cpu).expect("the CPU is one of this machine");
-                sched_setaffinity(Pid::from_raw(0), &only).expect("a thread may use the CPUs that it has");
+                stay_on(*cpu);
                 for _ in 0..ROUNDS {
                     wire.send(frame);
                     thread::sleep(Duration::from_millis(2));
@@ -68,9 +54,6 @@ fn a_source_on_two_cpus_has_one_line_a_second() {
     });
     let dropped = wait_until_dropped(&guard, &link, u64::from(2 * ROUNDS));
     let (lines, seconds) = (counts(&guard).len() as u64, start.elapsed().as_secs());
-    for l in guard.eve() {
-        println!("{} {}", l["timestamp"], l["guard"]["count"]);
-    }
     assert!(lines <= seconds + 1, "{lines} lines in {seconds} s");
     guard.stop();
     let sums = Sums::of(&guard.eve());

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use guard_tests::{
     Site,
-    frame::{BROADCAST, Frame, Igmp, Ipv4, Layer, Udp, multicast_mac},
+    frame::{BROADCAST, Frame, Igmp, Ipv4, Layer, Place, Udp, multicast_mac},
 };
 
 use crate::{Case, ESSENTIAL};
@@ -83,7 +83,7 @@ fn igmp_cut(site: &Site) -> Vec<u8> {
 struct RawIgmp([u8; 8]);
 
 impl Layer for RawIgmp {
-    fn wrap(&self, inside: Vec<u8>, _: &guard_tests::frame::Place) -> Vec<u8> {
+    fn wrap(&self, inside: Vec<u8>, _: &Place) -> Vec<u8> {
         [&self.0[..], &inside].concat()
     }
 

@@ -2,7 +2,7 @@
 
 use guard_tests::{
     Probe, Site,
-    frame::{Arp, BROADCAST, Ethernet, Frame, Mac, SYN},
+    frame::{Arp, BROADCAST, Ethernet, Frame, Mac, SYN, Vlan},
     in_each_cell,
 };
 use serde_json::Value;
@@ -54,11 +54,11 @@ fn frames_without_ip_are_counted_by_type() {
 }
 
 fn tagged(source: Mac, ether_type: u16) -> Vec<u8> {
-    let tag = guard_tests::frame::Vlan::new(5).ether_type(ether_type);
+    let tag = Vlan::new(5).ether_type(ether_type);
     Frame::ethernet(source, NEAREST_BRIDGE).layer(tag).payload([0; 46]).build()
 }
 
 fn warnings_of(status: &Value, about: &str) -> Vec<String> {
-    let warnings = status["warnings"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let warnings = status["warnings"].as_array().expect("a status has warnings").iter().filter_map(Value::as_str);
     warnings.filter(|warning| warning.contains(about)).map(Into::into).collect()
 }

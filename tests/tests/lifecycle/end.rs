@@ -7,6 +7,9 @@ use super::scene::{
     PORT, SERVER, SOON, UNLISTED, assert_guarded, assert_nothing_left, assert_open, ip, options, packets, two_hosts,
 };
 
+/// An end of a daemon by name; or none.
+type Way = (&'static str, fn(&mut Guard));
+
 #[test]
 fn a_signal_ends_the_daemon_and_not_enforcement() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
@@ -53,7 +56,7 @@ fn the_last_line_names_the_instance() {
 
 #[test]
 fn down_removes_everything_and_twice_is_harmless() {
-    let ways: [(&str, fn(&mut Guard)); 3] = [
+    let ways: [Way; 3] = [
         ("with a daemon", |_| {}),
         ("after SIGTERM", |guard| {
             guard.stop();

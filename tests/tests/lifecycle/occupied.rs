@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use guard_tests::{
-    Guard, Options,
+    Guard, Options, wait,
     xdp::{Stranger, program_on},
 };
 
-use super::scene::{assert_guarded, guarded, options, pins, two_hosts};
+use super::scene::{SOON, assert_guarded, assert_nothing_left, guarded, options, pins, two_hosts};
 
 #[test]
 fn another_instance() {
@@ -84,4 +84,19 @@ fn two_instances_on_two_interfaces() {
     assert_eq!(program_on(&other.left), None);
     assert!(first.ask(&["status"]).status.success());
     assert!(Path::exists(&pins(link.left.host()).join("default")));
+}
+
+#[test]
+fn two_that_start_at_once() {
+    for (case, names) in [("one instance", ["default", "default"]), ("two instances", ["one", "other"])] {
+        let link = two_hosts();
+        let mut guards = names.map(|instance| Guard::start(link.left.host(), Options { instance, ..options() }));
+        let loser = wait::until(SOON, || guards.iter_mut().position(|guard| guard.process().exited().is_some()));
+        let loser = loser.unwrap_or_else(|| panic!("{case}: both run"));
+        assert_eq!(guards[loser].wait().code(), Some(1), "{case}: {:#?}", guards[loser].log());
+        guards[1 - loser].wait_ready();
+        assert_eq!(guarded(&guards[1 - loser]).len(), 1, "{case}");
+        guards[1 - loser].down();
+        assert_nothing_left(&link.left, case);
+    }
 }

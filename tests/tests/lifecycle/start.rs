@@ -6,12 +6,16 @@ use guard_tests::{
 };
 
 use super::{
-    scene::{SOON, assert_guarded, assert_nothing_left, assert_open, env_with, guarded, options, pins, two_hosts},
+    scene::{
+        SOON, UNLISTED, assert_guarded, assert_nothing_left, assert_open, env_with, guarded, options, pins, two_hosts,
+    },
     traffic::Traffic,
 };
 
-/// How one learns that a guard enforces.
-const WAYS: [(&str, fn(&mut Guard)); 2] = [
+/// A way to learn that a guard enforces, by name.
+type Way = (&'static str, fn(&mut Guard));
+
+const WAYS: [Way; 2] = [
     ("the log line", |guard| {
         guard.process().wait_for_line("guarding `eth0`", SOON);
     }),
@@ -59,9 +63,12 @@ fn what_it_makes_is_private() {
     drop(guard);
 }
 
+/// A start that fails: its name, the variables that make it fail, and what is done before.
+type Failure = (&'static str, &'static [(&'static str, &'static str)], fn(&Link));
+
 #[test]
 fn a_start_that_fails_leaves_nothing() {
-    let cases: [(&str, &[(&str, &str)], fn(&Link)); 4] = [
+    let cases: [Failure; 4] = [
         ("a socket that can't be made", &[], |link| {
             let socket = Guard::runtime_directory(link.left.host()).join("default.sock/in-the-way");
             link.left.host().write(socket, "");
@@ -100,6 +107,21 @@ fn a_start_that_fails_halfway_lets_go_of_what_it_took() {
     drop(stranger);
     let guard = Guard::run(link.left.host(), both);
     assert_eq!(guarded(&guard).len(), 2);
+}
+
+#[test]
+fn a_start_that_fails_halfway_replaces_no_program() {
+    let link = two_hosts();
+    let other = Link::between(link.left.host(), "eth1", link.right.host(), "eth1");
+    let mut first = Guard::run(link.left.host(), options());
+    first.kill();
+    let program = program_on(&link.left);
+    let _stranger = Stranger::attach(&other.left);
+    let env = [("ALLOWED_IPS", UNLISTED[0]), ("GUARD_INTERFACE", "eth0,eth1"), ("GUARD_PORTS", "tcp/3000")];
+    let (code, errors) = Guard::expect_refusal(link.left.host(), Options { env: &env, ..Options::default() });
+    assert!(code == 1 && errors.contains("interface `eth1` already has an XDP program"), "{code}: {errors}");
+    assert_eq!(program_on(&link.left), program);
+    assert_guarded(&link, "after the refusal");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! One guard after another on the same interface, under traffic: no unlisted packet passes and no listed one is lost.
 
-use guard_tests::{Guard, Link, Options, client::Outcome, server::TcpEcho, wait, xdp::program_on};
+use guard_tests::{Guard, Link, Options, wait, xdp::program_on};
 
 use super::{
-    scene::{LISTED, PORT, SOON, UNLISTED, assert_guarded, env_with, options, outcomes, packets, two_hosts},
+    scene::{
+        LISTED, SOON, UNLISTED, assert_answers_only, assert_guarded, env_with, guarded, options, packets, two_hosts,
+    },
     traffic::{Arrivals, Traffic},
 };
 
@@ -64,9 +66,7 @@ fn a_restart_brings_another_policy() {
     first.stop();
     let turned = env_with("ALLOWED_IPS", "203.0.113.9 2001:db8:9::9");
     let second = Guard::run(link.left.host(), Options { env: &turned, ..Options::default() });
-    let _service = TcpEcho::start(link.left.host(), PORT);
-    assert_eq!(outcomes(&link, UNLISTED), [Outcome::Connected; 2]);
-    assert_eq!(outcomes(&link, LISTED), [Outcome::TimedOut; 2]);
+    assert_answers_only(&link, UNLISTED, LISTED, "the second policy");
     assert_eq!(second.status()["entries"]["allow"], 2);
 }
 
@@ -82,4 +82,18 @@ fn an_interface_that_the_next_policy_does_not_name_is_let_go() {
     assert_eq!(program_on(&other.left), None);
     assert!(program_on(&link.left).is_some());
     assert!(second.log().iter().any(|line| line.contains("guarded no more")), "{:#?}", second.log());
+}
+
+#[test]
+fn a_mode_that_a_takeover_cannot_change_is_said() {
+    let link = two_hosts();
+    Guard::run(link.left.host(), options()).kill();
+    let env = env_with("GUARD_XDP_MODE", "generic");
+    let second = Guard::run(link.left.host(), Options { env: &env, ..Options::default() });
+    let log = second.log();
+    assert!(
+        log.iter().any(|line| line.contains("`eth0` stays in native mode") && line.contains("`guard down`")),
+        "{log:#?}"
+    );
+    assert_eq!(guarded(&second), [("eth0".to_owned(), "native".to_owned())]);
 }

@@ -12,8 +12,11 @@ const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const ETHERNET: usize = 14;
 
+/// Adds what stands between Ethernet and IP.
+type Wrap = fn(Frame) -> Frame;
+
 pub(crate) fn tags_and_sessions_are_looked_through(site: &Site) -> Vec<Case> {
-    let wrapped: [(&str, fn(Frame) -> Frame); 9] = [
+    let wrapped: [(&str, Wrap); 9] = [
         ("no tag", |frame| frame),
         ("an 802.1Q tag", |frame| frame.vlan(5)),
         ("a priority tag", |frame| frame.vlan(0xe000)),
@@ -24,7 +27,7 @@ pub(crate) fn tags_and_sessions_are_looked_through(site: &Site) -> Vec<Case> {
         ("PPPoE", |frame| frame.pppoe(1)),
         ("PPPoE behind two tags", |frame| frame.service_vlan(7).vlan(5).pppoe(1)),
     ];
-    let tried = |(name, below): (&str, fn(Frame) -> Frame)| {
+    let tried = |(name, below): (&str, Wrap)| {
         [(Source::Listed, "listed", "web pass allowed"), (Source::Unlisted, "unlisted", "web drop not_allowed")].map(
             |(source, who, row)| {
                 let packet = below(site.ethernet()).ip(source.address(site.cell), site.address());
@@ -74,7 +77,7 @@ fn compressed(site: &Site) -> [Case; 2] {
     [(Source::Listed, "listed", "web pass allowed"), (Source::Unlisted, "unlisted", "web drop not_allowed")].map(
         |(source, who, row)| {
             let packet = Frame::bare().ip(source.address(site.cell), site.address()).tcp(40000, WEB, SYN).build();
-            let length = u16::try_from(packet.len() + 1).unwrap();
+            let length = u16::try_from(packet.len() + 1).expect("a packet fits a frame");
             // The Ethernet header and PPPoE's first six bytes, with one more byte for the protocol.
             let header = cut(sound_in(site, site.ethernet().layer(Pppoe::new(1).length(length))), ETHERNET + 6);
             let protocol = site.cell.pick(0x21, 0x57);

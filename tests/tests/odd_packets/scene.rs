@@ -16,6 +16,8 @@ pub(crate) const LISTED_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const LISTED_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
 pub(crate) const UNLISTED_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 pub(crate) const UNLISTED_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 9);
+pub(crate) const OF_WEB_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+pub(crate) const OF_WEB_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 7);
 pub(crate) const HOST_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(crate) const HOST_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
@@ -43,7 +45,7 @@ impl Source {
     pub(crate) fn address(self, cell: Cell) -> IpAddr {
         let (v4, v6) = match self {
             Self::Listed => (LISTED_V4, LISTED_V6),
-            Self::OfWeb => (Ipv4Addr::new(198, 51, 100, 7), Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 7)),
+            Self::OfWeb => (OF_WEB_V4, OF_WEB_V6),
             Self::Unlisted => (UNLISTED_V4, UNLISTED_V6),
         };
         cell.pick(v4.into(), v6.into())

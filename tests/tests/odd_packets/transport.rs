@@ -5,7 +5,10 @@ use guard_tests::{
     frame::{ACK, FIN, Frame, Icmp, PSH, RST, SYN, Tcp, URG, Udp},
 };
 
-use crate::scene::{Case, NO_SERVICE, Source, WEB, case, packet};
+use crate::{
+    scene::{Case, NO_SERVICE, Source, WEB, case, packet},
+    tunnels::carrying,
+};
 
 const MALFORMED: &str = "- drop malformed";
 const TCP: u8 = 6;
@@ -17,7 +20,7 @@ pub(crate) fn transport_headers_are_whole(site: &Site) -> Vec<Case> {
     let part = |protocol: u8, whole: Frame, kept: usize| {
         let whole = whole.build();
         let source = Source::Listed.address(site.cell);
-        crate::tunnels::carrying(site, source, protocol).payload(&whole[..kept]).build()
+        carrying(site, source, protocol).payload(&whole[..kept]).build()
     };
     let tcp = || Frame::bare().tcp(40000, NO_SERVICE, SYN);
     let udp = || Frame::bare().udp(40000, NO_SERVICE);

@@ -1,5 +1,7 @@
 //! Packets without ports are held to the union of all lists, where the default is not to pass them.
 
+use std::net::IpAddr;
+
 use guard_tests::{
     Cell, Probe, Site,
     frame::{Frame, Icmp, Ipv4, Ipv6},
@@ -51,10 +53,8 @@ fn packets(site: &Site, cell: Cell, v4: &str, v6: &str) -> [(&'static str, Frame
     let protocol = |number: u8| {
         let base = site.ethernet();
         match (source, site.address()) {
-            (std::net::IpAddr::V4(from), std::net::IpAddr::V4(to)) => base.layer(Ipv4::new(from, to).protocol(number)),
-            (std::net::IpAddr::V6(from), std::net::IpAddr::V6(to)) => {
-                base.layer(Ipv6::new(from, to).next_header(number))
-            }
+            (IpAddr::V4(from), IpAddr::V4(to)) => base.layer(Ipv4::new(from, to).protocol(number)),
+            (IpAddr::V6(from), IpAddr::V6(to)) => base.layer(Ipv6::new(from, to).next_header(number)),
             _ => unreachable!("both are of the cell's family"),
         }
     };

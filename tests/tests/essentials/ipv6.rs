@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use guard_tests::{
     Site,
-    frame::{Extension, Frame, Icmp, Ipv6, Udp, multicast_mac},
+    frame::{Extension, Frame, Icmp, Ipv6, Udp, multicast_mac, solicited_node},
 };
 
 use crate::{Case, ESSENTIAL};
@@ -42,7 +42,8 @@ fn neighbour_discovery(site: &Site) -> Vec<Case> {
     vec![
         ("a neighbour solicitation", send(STRANGER, HOST, solicitation()), ESSENTIAL),
         ("a neighbour solicitation on the link", send(ROUTER, HOST, solicitation()), ESSENTIAL),
-        ("duplicate address detection", send(NOWHERE, ALL_NODES, detection()), ESSENTIAL),
+        ("duplicate address detection", send(NOWHERE, solicited_node(HOST), detection()), ESSENTIAL),
+        ("duplicate address detection of all", send(NOWHERE, ALL_NODES, detection()), SPOOFED),
         ("a neighbour advertisement", send(STRANGER, HOST, neighbour()), ESSENTIAL),
         ("a router advertisement", send(ROUTER, ALL_NODES, router()), ESSENTIAL),
         ("a router solicitation", send(ROUTER, ALL_ROUTERS, asks()), ESSENTIAL),
@@ -53,7 +54,7 @@ fn neighbour_discovery(site: &Site) -> Vec<Case> {
             ESSENTIAL,
         ),
         ("a neighbour solicitation from afar", from_afar(STRANGER, HOST, solicitation()), NOT_ALLOWED),
-        ("duplicate address detection from afar", from_afar(NOWHERE, ALL_NODES, detection()), SPOOFED),
+        ("duplicate address detection from afar", from_afar(NOWHERE, solicited_node(HOST), detection()), SPOOFED),
         ("a neighbour advertisement from afar", from_afar(STRANGER, HOST, neighbour()), NOT_ALLOWED),
         ("a router advertisement from afar", from_afar(ROUTER, ALL_NODES, router()), NOT_ALLOWED),
         ("a router solicitation from afar", from_afar(ROUTER, ALL_ROUTERS, asks()), NOT_ALLOWED),

@@ -1,6 +1,7 @@
 //! Interfaces that are missing, come, go, come back, are renamed, are several, or can't be guarded.
 
 use guard_tests::{Guard, Host, Interface, Link, Options, wait};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{
@@ -85,6 +86,30 @@ fn one_that_comes_back_is_guarded_again() {
         guard.down();
         assert_nothing_left(&again.left, mode);
     }
+}
+
+#[test]
+fn one_that_comes_back_is_guarded_although_the_news_of_it_were_lost() {
+    let link = two_hosts();
+    let server = link.left.host();
+    let mut guard = Guard::run(server, options());
+    // More news than a netlink socket holds for a daemon that does not read.
+    let churn = |number| format!("link set lo alias number{number}\n");
+    let churn = server.write("churn", (0..1000).map(churn).collect::<String>());
+    guard.signal(Signal::SIGSTOP);
+    server.ip(&["-batch", churn.to_str().expect("the path is ASCII")]);
+    let sockets = server
+        .enter(|| std::fs::read_to_string("/proc/thread-self/net/netlink"))
+        .expect("the kernel lists netlink sockets");
+    let lost = |socket: &str| {
+        socket.split_whitespace().nth(8).is_some_and(|drops| drops.parse().is_ok_and(|drops: u64| drops > 0))
+    };
+    assert!(sockets.lines().any(lost), "no news were lost: {sockets}");
+    guard.signal(Signal::SIGCONT);
+    link.left.delete();
+    let again = connect(server, "eth0", link.right.host(), "eth0");
+    wait_until_guarded(&guard, &["eth0"]);
+    assert_guarded(&again, "after the churn");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
     kernel::{AttachError, Attachment, Links, OwnAddresses},
     launch::Selection,
     network::{self, Interface},
-    policy::{Policy, XdpMode},
+    policy::{Policy, Word as _, XdpMode},
     status::{Guarded, Unguarded},
 };
 
@@ -66,8 +66,8 @@ impl Guarding {
         })
     }
 
-    /// Guards what has appeared, and forgets what is gone; returns whether anything was attached, and so `all` is out of
-    /// date.
+    /// Guards what has appeared, and forgets what is gone; tells whether anything was attached, so that `all` is out
+    /// of date.
     pub(super) fn follow(&mut self, policy: &Policy, all: &[Interface]) -> bool {
         let mut selection = Selection::new(&policy.interfaces, all);
         // One that was renamed has the program still, under whatever name.
@@ -156,15 +156,9 @@ fn mode_name(interface: &Interface) -> &'static str {
 
 /// A link keeps the mode in which it was made.
 fn warn_of_mode(interface: &Interface, wanted: XdpMode) {
-    if !matches!(
-        (wanted, mode_name(interface)),
-        (XdpMode::Auto, _) | (XdpMode::Native, "native") | (XdpMode::Generic, "generic")
-    ) {
-        warn!(
-            "`{}` stays in {} mode: to change that, end enforcement with `guard down` first",
-            interface.name,
-            mode_name(interface)
-        );
+    let (name, mode) = (&interface.name, mode_name(interface));
+    if wanted != XdpMode::Auto && wanted.word() != mode {
+        warn!("`{name}` stays in {mode} mode: to change that, end enforcement with `guard down` first");
     }
 }
 

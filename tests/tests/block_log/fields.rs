@@ -42,9 +42,14 @@ fn cases(link: &Link) -> Vec<(&'static str, Vec<u8>, Value)> {
     let ethernet = || Frame::ethernet(link.right.mac(), link.left.mac());
     let v4 = |source: &str| ethernet().ip(ip(source), ip(SERVER[0]));
     let v6 = |source: &str| ethernet().ip(ip(source), ip(SERVER[1]));
-    let port = |source: &str, server: &str, proto: &str| json!({ "src_ip": source, "src_port": 1234, "dest_ip": server, "dest_port": 3000, "proto": proto });
     let portless =
         |source: &str, server: &str, proto: &str| json!({ "src_ip": source, "dest_ip": server, "proto": proto });
+    let port = |source: &str, server: &str, proto: &str| {
+        let mut endpoints = portless(source, server, proto);
+        endpoints["src_port"] = 1234.into();
+        endpoints["dest_port"] = 3000.into();
+        endpoints
+    };
     let drop = |length: u32, reason: &str| json!({ "len": length, "ttl": 64, "reason": reason });
     let not_allowed = |length| drop(length, "not_allowed");
     vec![

@@ -35,6 +35,11 @@ const fn list(
     Case { name, config: None, env: LIST_FILE, files, faults }
 }
 
+/// A case of a policy file's services, with the rest of the policy in variables.
+const fn services(name: &'static str, config: &'static str, faults: &'static [&'static str]) -> Case<'static> {
+    Case { name, config: Some(config), env: NO_PORT, files: &[], faults }
+}
+
 /// A case of a policy file alone.
 const fn file(name: &'static str, config: &'static str, faults: &'static [&'static str]) -> Case<'static> {
     Case { name, config: Some(config), env: &[], files: &[], faults }
@@ -93,8 +98,8 @@ fn entries_that_are_no_prefixes() {
         ),
         file(
             "in guard.toml",
-            "interfaces = ['eth0']\n[allow]\nips = [\n  '10.0.0.2',\n  '10.0.0.2/x',\n]\n[deny]\nips = ['bad']\n[[service]]\n\
-             name = 'web'\nports = ['tcp/80']\nallow = ['@office']\n",
+            "interfaces = ['eth0']\n[allow]\nips = [\n  '10.0.0.2',\n  '10.0.0.2/x',\n]\n[deny]\nips = ['bad']\n\
+             [[service]]\nname = 'web'\nports = ['tcp/80']\nallow = ['@office']\n",
             &[
                 "default.toml:5: prefix `10.0.0.2/x`",
                 "default.toml:8: prefix `bad`",
@@ -106,6 +111,8 @@ fn entries_that_are_no_prefixes() {
 
 #[test]
 fn lists_that_are_unreadable_or_of_another_shape() {
+    const SET: &str =
+        "sets.office = 'office.txt'\n[[service]]\nname = 'web'\nports = ['tcp/80']\nallow = ['@office']\n";
     const SHAPE: &str = "state/list.json: another shape";
     assert_each_refused([
         variables(
@@ -120,20 +127,10 @@ fn lists_that_are_unreadable_or_of_another_shape() {
         list("a string", &[("state/list.json", r#""10.0.0.2""#)], &[SHAPE]),
         list("a number among entries", &[("state/list.json", r#"["10.0.0.2", 7]"#)], &["state/list.json[1]: "]),
         list("a directory", &[("state/list.json/file", "")], &["state/list.json: a directory, not a file"]),
-        Case {
-            name: "a set that is missing",
-            config: Some(
-                "sets.office = 'office.txt'\n[[service]]\nname = 'web'\nports = ['tcp/80']\nallow = ['@office']\n",
-            ),
-            env: NO_PORT,
-            files: &[],
-            faults: &["default.toml:1: set `office`: `/run/test/office.txt`: no such file"],
-        },
+        services("a set that is missing", SET, &["default.toml:1: set `office`: `/run/test/office.txt`: no such file"]),
         Case {
             name: "a set with a bad line",
-            config: Some(
-                "sets.office = 'office.txt'\n[[service]]\nname = 'web'\nports = ['tcp/80']\nallow = ['@office']\n",
-            ),
+            config: Some(SET),
             env: NO_PORT,
             files: &[("office.txt", "# the office\n10.1.0.0/16\n10.2.0.0/161\n")],
             faults: &["office.txt:3 (@office): prefix `10.2.0.0/161`"],
@@ -154,34 +151,26 @@ fn unknown_names() {
             ],
             &["environment variable GUARD_PORT: unknown variable `GUARD_PORT`"],
         ),
-        Case {
-            name: "misspelt keys",
-            config: Some(
-                "intefaces = ['eth0']\n[alow]\nips = []\n[[service]]\nname = 'web'\nports = ['tcp/80']\nallows = []\n",
-            ),
-            env: NO_PORT,
-            files: &[],
-            faults: &[
+        services(
+            "misspelt keys",
+            "intefaces = ['eth0']\n[alow]\nips = []\n[[service]]\nname = 'web'\nports = ['tcp/80']\nallows = []\n",
+            &[
                 "default.toml:1: unknown key `intefaces`",
                 "default.toml:2: unknown key `alow`",
                 "default.toml:7: unknown key `allows`",
             ],
-        },
-        Case {
-            name: "sections of later versions",
-            config: Some(
-                "echo_rate = { limit = 1 }\n[metrics]\nlisten = '127.0.0.1:9090'\n[trusted]\nips = []\n[[service]]\n\
+        ),
+        services(
+            "sections of later versions",
+            "echo_rate = { limit = 1 }\n[metrics]\nlisten = '127.0.0.1:9090'\n[trusted]\nips = []\n[[service]]\n\
                           name = 'web'\nports = ['tcp/80']\nmax_connections = 1\n",
-            ),
-            env: NO_PORT,
-            files: &[],
-            faults: &[
+            &[
                 "`echo_rate`: not supported by this version",
                 "`metrics`: not supported",
                 "`trusted`: not supported",
                 "`max_connections` in [[service]]: not supported",
             ],
-        },
+        ),
         variables(
             "words that are none",
             &[
@@ -203,22 +192,13 @@ fn ports_that_contradict_each_other() {
         "[[service]]\nname = 'a'\nports = ['tcp/80']\n[[service]]\nname = 'b'\nports = ['udp/80', 'tcp/80']\n";
     const SSH: &str = "[[service]]\nname = 'ssh'\nports = ['tcp/22']\n";
     assert_each_refused([
-        Case {
-            name: "a port in two services",
-            config: Some(TWO),
-            env: NO_PORT,
-            files: &[],
-            faults: &["default.toml:6: port `tcp/80` belongs to another service"],
-        },
-        Case {
-            name: "a failsafe port",
-            config: Some(SSH),
-            env: NO_PORT,
-            files: &[],
-            faults: &[
-                "default.toml:3: port `tcp/22` is a failsafe port, which passes before any list is asked: to guard it, write `failsafe_ports = []`",
-            ],
-        },
+        services("a port in two services", TWO, &["default.toml:6: port `tcp/80` belongs to another service"]),
+        services(
+            "a failsafe port",
+            SSH,
+            &["default.toml:3: port `tcp/22` is a failsafe port, which passes before any list is asked: to \
+                 guard it, write `failsafe_ports = []`"],
+        ),
         Case {
             name: "GUARD_PORTS beside a service",
             config: Some("[[service]]\nname = 'web'\nports = ['tcp/80']\n"),
@@ -248,9 +228,8 @@ fn allowlists_that_are_too_wide() {
         variables(
             "two halves",
             &[("GUARD_INTERFACE", "eth0"), ("GUARD_PORTS", "tcp/3000"), ("ALLOWED_IPS", "16.0.0.0/4 32.0.0.0/32")],
-            &[
-                "the allowlist covers more IPv4 addresses than a /4 in all; `allow_wide = true` in guard.toml accepts it",
-            ],
+            &["the allowlist covers more IPv4 addresses than a /4 in all; `allow_wide = true` in guard.toml accepts \
+                 it"],
         ),
         list(
             "together with the list file",

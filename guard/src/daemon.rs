@@ -56,7 +56,6 @@ async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Res
     let interfaces = network.interfaces().await?;
     let selection = Selection::new(&loaded.policy.interfaces, &interfaces).check(options.wait)?;
     make_directory(&instance.state_dir)?;
-    make_directory(&instance.state_dir)?;
     make_directory(&instance.runtime_dir)?;
     let writer = Writer::open(&loaded.policy.log)?;
     let kernel = Kernel::load(&instance, LoadOptions { kernel_log: options.kernel_log })?;

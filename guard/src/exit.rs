@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use crate::{config::Faults, control::Unreachable, kernel::KernelError, launch::Refusal};
+use crate::{config::Faults, control::Unreachable, export::WriterError, kernel::KernelError, launch::Refusal};
 
 const FAILED: u8 = 1;
 /// EX_UNAVAILABLE: the daemon does not answer.
@@ -33,7 +33,7 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
 
 /// Tells whether an error is what the operator wrote, one fault a line.
 pub(crate) fn is_configuration(error: &anyhow::Error) -> bool {
-    error.is::<Faults>() || error.is::<Refusal>()
+    error.is::<Faults>() || error.is::<Refusal>() || error.is::<WriterError>()
 }
 
 /// Tells whether an error is a lack of privilege.

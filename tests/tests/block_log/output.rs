@@ -50,7 +50,8 @@ fn a_file_that_cannot_be_written_is_refused() {
     let link = silent_peer();
     for (path, why) in [("/run/test/no/such/eve.json", "No such file or directory"), ("/run/test", "Is a directory")] {
         let env = env_and(&[("GUARD_EVE_FILE", path)]);
-        let (_, errors) = Guard::expect_refusal(link.left.host(), Options { env: &env, ..Options::default() });
+        let (code, errors) = Guard::expect_refusal(link.left.host(), Options { env: &env, ..Options::default() });
+        assert_eq!(code, 78, "{path}: {errors}");
         let expected = format!("the block log {path} can't be opened: {why}");
         assert!(errors.contains(&expected), "{path}: {errors}");
         assert!(!link.left.host().outside("/sys/fs/bpf/guard").exists(), "{path}: pins are left");

@@ -99,11 +99,7 @@ impl Kernel {
         privileges::check()?;
         check_version()?;
         let pins = PinDirectory::open(instance)?;
-        let ebpf = load_programs(&pins, options)?;
-        Self::take(ebpf, pins)
-    }
-
-    fn take(mut ebpf: Ebpf, pins: PinDirectory) -> Result<Self, KernelError> {
+        let mut ebpf = load_programs(&pins, options)?;
         Ok(Self {
             generations: Generations::take(&mut ebpf)?,
             addresses: OwnAddresses::take(&mut ebpf)?,

@@ -44,6 +44,18 @@ fn a_signal_ends_the_daemon_and_not_enforcement() {
 }
 
 #[test]
+fn a_hangup_does_not_end_the_daemon() {
+    let link = two_hosts();
+    let mut guard = Guard::run(link.left.host(), options());
+    guard.signal(Signal::SIGHUP);
+    wait::eventually("the daemon says what it does not do", SOON, || {
+        guard.log().iter().any(|line| line.contains("SIGHUP: this version does not reload"))
+    });
+    assert_eq!(guard.ask(&["status"]).code(), Some(0));
+    assert_guarded(&link, "after SIGHUP");
+}
+
+#[test]
 fn the_last_line_names_the_instance() {
     let link = two_hosts();
     let mut guard = Guard::run(link.left.host(), guard_tests::Options { instance: "front", ..options() });

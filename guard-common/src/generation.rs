@@ -2,7 +2,8 @@
 //! sets' insides ([`crate::prefix`]).
 //!
 //! ```text
-//! line 0            header: word 0 = layout | mode << 16 | default << 24 | services << 32, word 1 = generation number,
+//! line 0            header: word 0 = layout | mode << 16 | default << 24 | services << 32 | mode of the malformed << 40,
+//!                   word 1 = generation number,
 //!                   words 2 to 7 = sets: deny v4, deny v6, allow v4, allow v6, any v4, any v6
 //! lines 1..=2048    ports: one byte each, TCP's 65,536, then UDP's; 0 = no service's, 1 to 63 = the service, 128 = failsafe
 //! from line 2049    services 1 to n, a line each: word 0 = mode, word 1 = own set v4, word 2 = own set v6
@@ -52,6 +53,8 @@ pub struct Header {
     pub number: u64,
     /// The mode of service 0.
     pub mode: Mode,
+    /// The mode of packets so malformed that no service can be told from them.
+    pub malformed_mode: Mode,
     /// Whether ports of no service pass unasked.
     pub passes_by_default: bool,
     pub services: u8,
@@ -80,7 +83,8 @@ impl Header {
             LAYOUT as u64
                 | (self.mode as u64) << 16
                 | (self.passes_by_default as u64) << 24
-                | (self.services as u64) << 32,
+                | (self.services as u64) << 32
+                | (self.malformed_mode as u64) << 40,
             self.number,
             self.deny.v4.to_word(),
             self.deny.v6.to_word(),
@@ -164,7 +168,13 @@ impl<'a, L: Lines> Generation<'a, L> {
                 None => return Mode::Enforce,
             },
         };
-        if word & 0xff == Mode::Monitor as u64 { Mode::Monitor } else { Mode::Enforce }
+        mode_of(word)
+    }
+
+    /// Returns the mode of packets so malformed that no service can be told from them.
+    #[inline(always)]
+    pub fn malformed_mode(&self) -> Mode {
+        mode_of(self.header[0] >> 40)
     }
 
     /// Returns where the half of a set lies that a packet of this version asks.
@@ -187,4 +197,9 @@ impl<'a, L: Lines> Generation<'a, L> {
     fn service(&self, service: u8) -> Option<&'a Line> {
         self.lines.line(SERVICES_FIRST_LINE + (service as u32).checked_sub(1)?)
     }
+}
+
+#[inline(always)]
+const fn mode_of(word: u64) -> Mode {
+    if word & 0xff == Mode::Monitor as u64 { Mode::Monitor } else { Mode::Enforce }
 }

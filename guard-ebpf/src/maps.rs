@@ -103,6 +103,11 @@ impl Policy {
     }
 
     #[inline(always)]
+    pub(crate) fn malformed_mode(&self) -> Mode {
+        Generation::open(&self.table).map_or(Mode::Enforce, |generation| generation.malformed_mode())
+    }
+
+    #[inline(always)]
     pub(crate) fn number(&self) -> u64 {
         Generation::open(&self.table).map_or(0, |generation| generation.number())
     }

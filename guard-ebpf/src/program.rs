@@ -46,7 +46,8 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
     if !drops {
         return xdp_action::XDP_PASS;
     }
-    let mode = policy.mode(service);
+    // A packet that the parser gave up on may be meant for any service, and Linux may understand it.
+    let mode = if parsed == Parsed::Malformed { policy.malformed_mode() } else { policy.mode(service) };
     events::block(&context, packet, service, Cause { reason, mode: mode as u32 }, &policy);
     match mode {
         Mode::Enforce => xdp_action::XDP_DROP,

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::{Instant, Interval, MissedTickBehavior, interval_at},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
 use tracing::{error, info, warn};
 
@@ -32,6 +32,8 @@ use guarding::Guarding;
 const LINES_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the kernel's gates are asked for what they hold back.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the last of those are waited for: a CPU may have no time for them.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(3);
 /// How often a stats line is written.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 /// How often interfaces are looked at although netlink is silent: it drops messages under load.
@@ -58,7 +60,7 @@ async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Res
     make_directory(&instance.state_dir)?;
     make_directory(&instance.runtime_dir)?;
     let writer = Writer::open(&loaded.policy.log)?;
-    let kernel = Kernel::load(&instance, LoadOptions { kernel_log: options.kernel_log })?;
+    let kernel = Kernel::load(&instance, &loaded.policy, LoadOptions { kernel_log: options.kernel_log })?;
     let socket = instance.socket();
     let mut control =
         Control::open(&socket).with_context(|| format!("opening the control socket {}", socket.display()))?;
@@ -84,7 +86,7 @@ async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Res
             }
             _ = look.tick() => daemon.look(&network).await,
             _ = lines.tick() => daemon.blocks.write_due(),
-            _ = flush.tick() => daemon.flusher.flush(FLUSH_AGE).await,
+            _ = flush.tick() => daemon.flusher.ask(FLUSH_AGE),
             _ = stats.tick() => daemon.write_stats(),
         }
     };
@@ -184,7 +186,9 @@ impl Daemon {
 
     /// Writes out everything that is held back, and says that enforcement stays.
     async fn finish(mut self, ended_by: &str) -> anyhow::Result<()> {
-        self.flusher.flush(FLUSH_ALL).await;
+        if timeout(FLUSH_PATIENCE, self.flusher.flush(FLUSH_ALL)).await.is_err() {
+            warn!("counts held back in the kernel are left to the next run");
+        }
         self.blocks.read_all();
         self.blocks.write_all();
         self.write_stats();

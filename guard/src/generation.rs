@@ -36,6 +36,7 @@ pub(crate) fn compile(policy: &Policy, number: u64) -> Vec<Line> {
     lines[0] = Header {
         number,
         mode: kernel_mode(policy.mode),
+        malformed_mode: kernel_mode(policy.malformed_mode()),
         passes_by_default: policy.default == DefaultVerdict::Pass,
         services: policy.services.len() as u8,
         deny,

@@ -34,7 +34,7 @@ pub(crate) use flush::{FLUSH_AGE, FLUSH_ALL, Flusher};
 pub(crate) use generations::Generations;
 pub(crate) use links::{AttachError, Attachment, Links};
 
-use crate::instance::Instance;
+use crate::{instance::Instance, policy::Policy};
 
 /// The kernel program, as the build script compiled it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/guard-ebpf"));
@@ -95,25 +95,26 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Loads the program and makes or adopts its tables. Nothing is attached, so nothing changes for any packet.
-    pub(crate) fn load(instance: &Instance, options: LoadOptions) -> Result<Self, KernelError> {
+    pub(crate) fn load(instance: &Instance, policy: &Policy, options: LoadOptions) -> Result<Self, KernelError> {
         privileges::check()?;
         check_version()?;
         let pins = PinDirectory::open(instance)?;
-        let mut ebpf = load_programs(&pins, options)?;
+        let state = state::directory_name(policy);
+        let mut ebpf = load_programs(&pins, &state, options)?;
         Ok(Self {
             generations: Generations::take(&mut ebpf)?,
             addresses: OwnAddresses::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
             events: Events::take(&mut ebpf)?,
             flusher: Flusher::start(&mut ebpf, &pins)?,
-            links: Links::new(ebpf, pins),
+            links: Links::new(ebpf, pins, state),
         })
     }
 }
 
 /// Loads both programs. Maps are taken out only afterwards: a program can't be loaded without its maps.
-fn load_programs(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
-    let mut ebpf = load_object(pins, options)?;
+fn load_programs(pins: &PinDirectory, state: &str, options: LoadOptions) -> Result<Ebpf, KernelError> {
+    let mut ebpf = load_object(pins, state, options)?;
     for name in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH] {
         program(&mut ebpf, name)?.load().map_err(|source| KernelError::Verifier { program: name, source })?;
     }
@@ -123,12 +124,12 @@ fn load_programs(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, Kern
     Ok(ebpf)
 }
 
-fn load_object(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
+fn load_object(pins: &PinDirectory, state: &str, options: LoadOptions) -> Result<Ebpf, KernelError> {
     let mut seed = [0; 8];
     getrandom(&mut seed)?;
     let seed = u64::from_ne_bytes(seed);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
-    let adopted = state::adopt(pins, OBJECT)?;
+    let adopted = state::adopt(pins, state, OBJECT)?;
     let mut loader = EbpfLoader::new();
     loader.verifier_log_level(VerifierLogLevel::STATS).override_global(names::GATE_SEED, &seed, true).override_global(
         aya_log::LEVEL,

@@ -31,6 +31,8 @@ pub(crate) fn start(level: Option<&str>, options: &Run) {
         .with_writer(io::stderr)
         .with_ansi(false)
         .with_target(false)
+        // It would be told on standard error as well, whose reader is just what may be gone.
+        .log_internal_errors(false)
         .init();
     if let Some(error) = fault {
         warn!("LOG_LEVEL `{level}`: {error}; logging at `{DEFAULT}`");

@@ -9,7 +9,7 @@ use nix::{errno::Errno, net::if_::if_indextoname};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
     packet_route::{
-        address::AddressAttribute,
+        address::{AddressAttribute, AddressFlags, AddressMessage},
         link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
     },
 };
@@ -119,6 +119,9 @@ impl Network {
         let mut messages = self.handle.address().get().execute();
         let mut addresses: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
         while let Some(message) = messages.try_next().await.map_err(NetworkError::List)? {
+            if !is_usable(&message) {
+                continue;
+            }
             // IFA_LOCAL is the host's own; on point-to-point links IFA_ADDRESS is the peer's.
             let local = message.attributes.iter().find_map(|attribute| match attribute {
                 AddressAttribute::Local(ip) => Some(*ip),
@@ -140,6 +143,16 @@ impl Drop for Network {
     fn drop(&mut self) {
         self.connection.abort();
     }
+}
+
+/// Tells whether an address is the host's: one whose duplicate was found, or may yet be, is another host's as well.
+fn is_usable(message: &AddressMessage) -> bool {
+    let unproven = AddressFlags::Tentative | AddressFlags::Dadfailed;
+    let flags = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Flags(flags) => Some(*flags),
+        _ => None,
+    });
+    !flags.is_some_and(|flags| flags.intersects(unproven))
 }
 
 fn interface(link: &LinkMessage, bonds: &[u32], addresses: &mut BTreeMap<u32, Vec<IpAddr>>) -> Option<Interface> {

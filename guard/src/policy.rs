@@ -41,6 +41,19 @@ pub(crate) struct Policy {
     pub(crate) log: LogPolicy,
 }
 
+impl Policy {
+    /// What becomes of packets so malformed that no service can be told from them: they pass only where nothing that they
+    /// could be meant for is enforced.
+    pub(crate) fn malformed_mode(&self) -> Mode {
+        let enforces = |mode| mode == Mode::Enforce;
+        if enforces(self.mode) || self.services.iter().any(|service| enforces(service.mode)) {
+            Mode::Enforce
+        } else {
+            Mode::Monitor
+        }
+    }
+}
+
 /// The most services one policy may name; service 0 is every port that no service names.
 pub(crate) const MAX_SERVICES: usize = 63;
 
@@ -67,7 +80,7 @@ pub(crate) enum XdpMode {
 }
 
 /// What becomes of a packet that is judged a block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
     /// It is dropped.

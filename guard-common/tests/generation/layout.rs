@@ -41,7 +41,9 @@ fn header(mode: Mode, passes_by_default: bool) -> Header {
         v4: SetRef { first_line: nth, boundaries: nth + 1 },
         v6: SetRef { first_line: nth + 2, boundaries: nth + 3 },
     };
-    Header { number: 7, mode, passes_by_default, services: 63, deny: sets(10), allow: sets(20), any: sets(30) }
+    let malformed_mode = Mode::Enforce;
+    let (deny, allow, any) = (sets(10), sets(20), sets(30));
+    Header { number: 7, mode, malformed_mode, passes_by_default, services: 63, deny, allow, any }
 }
 
 /// Every port of each protocol, as [`Generation::target`] is asked.
@@ -217,10 +219,11 @@ fn services() -> impl Strategy<Value = Service> {
 }
 
 fn headers() -> impl Strategy<Value = Header> {
-    (any::<(u64, bool, u8)>(), modes(), [family_sets(), family_sets(), family_sets()]).prop_map(
-        |((number, passes_by_default, services), mode, [deny, allow, any])| Header {
+    (any::<(u64, bool, u8)>(), (modes(), modes()), [family_sets(), family_sets(), family_sets()]).prop_map(
+        |((number, passes_by_default, services), (mode, malformed_mode), [deny, allow, any])| Header {
             number,
             mode,
+            malformed_mode,
             passes_by_default,
             services,
             deny,

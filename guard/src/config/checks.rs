@@ -79,9 +79,9 @@ fn cover(family: Family, entries: &[Entry]) -> Cover {
 fn too_wide(family: Family, who_covers: &str, entries: &[Entry], report: &mut Report) {
     let of_family = entries.iter().filter(|entry| family.has(&entry.prefix));
     let widest = of_family.min_by_key(|entry| entry.prefix.prefix_len()).expect("no entry covers nothing");
-    let family = family.name();
+    let (family, limit) = (family.name(), family.limit());
     let message = format_args!(
-        "prefix `{}`: {who_covers} more {family} addresses than a /4 in all; `allow_wide = true` in guard.toml \
+        "prefix `{}`: {who_covers} more {family} addresses than {limit} in all; `allow_wide = true` in guard.toml \
          accepts it",
         widest.prefix
     );

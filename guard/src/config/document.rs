@@ -39,7 +39,7 @@ pub(super) struct Document {
     pub(super) shared_addresses: Vec<IpAddr>,
     /// `allow_empty`: an empty allowlist on purpose. Default: `false`.
     pub(super) allow_empty: bool,
-    /// `allow_wide`: an allowlist wider than a /4 on purpose. Default: `false`.
+    /// `allow_wide`: an allowlist wider than a /4, or than a /16 of 2000::/3, on purpose. Default: `false`.
     pub(super) allow_wide: bool,
     /// `[allow] ips`: sources that may reach every service: addresses, prefixes, `@set`. Default: none.
     pub(super) allow: List,

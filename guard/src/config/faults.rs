@@ -5,6 +5,9 @@ use std::fmt;
 
 use crate::policy::Origin;
 
+/// Faults that are shown; a list of a million bad lines has as many.
+const SHOWN_MAX: usize = 200;
+
 /// Something that guard refuses to run with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -98,10 +101,13 @@ fn display(place: Option<&Origin>, message: &str, f: &mut fmt::Formatter<'_>) ->
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, fault) in self.0.iter().enumerate() {
+        for (n, fault) in self.0.iter().take(SHOWN_MAX).enumerate() {
             write!(f, "{}{fault}", if n == 0 { "" } else { "\n" })?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 

@@ -1,8 +1,12 @@
 //! Reads configuration files as text, and says why one cannot be read.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+/// The longest file: more than ten million prefixes.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// Why a file's text cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +15,10 @@ pub(super) enum ReadError {
     Missing,
     #[error("a directory, not a file")]
     Directory,
+    #[error("not a regular file")]
+    Special,
+    #[error("longer than {} MiB", BYTES_MAX >> 20)]
+    TooLong,
     #[error("line {0} is not UTF-8")]
     Encoding(usize),
     #[error("cannot be read: {0}")]
@@ -19,11 +27,7 @@ pub(super) enum ReadError {
 
 /// Returns a file's text, without a byte order mark.
 pub(super) fn read_text(path: &Path) -> Result<String, ReadError> {
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => ReadError::Missing,
-        ErrorKind::IsADirectory => ReadError::Directory,
-        _ => ReadError::Io(error),
-    })?;
+    let bytes = read_bytes(path)?;
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         ReadError::Encoding(1 + good.iter().filter(|byte| **byte == b'\n').count())
@@ -32,6 +36,25 @@ pub(super) fn read_text(path: &Path) -> Result<String, ReadError> {
         text.drain(..'\u{feff}'.len_utf8());
     }
     Ok(text)
+}
+
+/// Reads a regular file. Nothing else: a pipe that nobody writes to would be waited for without end.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound => ReadError::Missing,
+        _ => ReadError::Io(error),
+    };
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(ReadError::Directory);
+    }
+    if !metadata.is_file() {
+        return Err(ReadError::Special);
+    }
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > BYTES_MAX { Err(ReadError::TooLong) } else { Ok(bytes) }
 }
 
 /// Returns a file's text, or none where nothing has that name.
@@ -45,7 +68,17 @@ pub(super) fn read_if_present(path: &Path) -> Result<Option<String>, ReadError> 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(read_text(&path).unwrap_err().to_string(), "not a regular file");
+    }
 
     #[test]
     fn reads_text_without_its_mark() {

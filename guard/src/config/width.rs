@@ -31,6 +31,14 @@ impl Family {
         }
     }
 
+    /// The most that a list may cover unasked, for messages.
+    pub(super) fn limit(self) -> &'static str {
+        match self {
+            Self::V4 => "a /4",
+            Self::V6 => "a /4 or, of 2000::/3, a /16",
+        }
+    }
+
     /// The number of addresses in a /4.
     fn widest(self) -> u128 {
         match self {
@@ -39,6 +47,12 @@ impl Family {
         }
     }
 }
+
+/// The global unicast addresses of IPv6, 2000::/3. So few of them are in use that one /4 holds all of those.
+const GLOBAL_V6: (u128, u128) = (0x2000 << 112, (0x4000 << 112) - 1);
+
+/// The number of addresses in a /16, the widest that is taken of them unasked.
+const WIDEST_GLOBAL_V6: u128 = 1 << (128 - 16);
 
 impl Cover {
     /// Merges the prefixes of one family.
@@ -56,11 +70,20 @@ impl Cover {
         Self::merged([self.0.as_slice(), other.0.as_slice()].concat())
     }
 
-    /// Says whether more addresses are covered than a /4 of the family has.
+    /// Says whether more addresses are covered than a /4 of the family has, or than a /16 of IPv6's global ones.
     pub(super) fn is_wide(&self, family: Family) -> bool {
+        self.count() > family.widest() || (family == Family::V6 && self.within(GLOBAL_V6).count() > WIDEST_GLOBAL_V6)
+    }
+
+    fn count(&self) -> u128 {
         // All of IPv6 is one address more than the type counts.
         let count = |(first, last): &(u128, u128)| (last - first).saturating_add(1);
-        self.0.iter().map(count).fold(0u128, u128::saturating_add) > family.widest()
+        self.0.iter().map(count).fold(0, u128::saturating_add)
+    }
+
+    fn within(&self, (from, to): (u128, u128)) -> Self {
+        let clipped = self.0.iter().map(|(first, last)| (*first.max(&from), *last.min(&to)));
+        Self(clipped.filter(|(first, last)| first <= last).collect())
     }
 
     fn merged(mut ranges: Vec<(u128, u128)>) -> Self {
@@ -98,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_slash_4_is_wide() {
+    fn more_than_the_limit_is_wide() {
         for (family, prefixes, wide) in [
             (Family::V4, "", false),
             (Family::V4, "16.0.0.0/4", false),
@@ -107,8 +130,12 @@ mod tests {
             (Family::V4, "16.0.0.0/4 32.0.0.0/32", true),
             (Family::V4, "0.0.0.0/0", true),
             (Family::V4, "0.0.0.0/1 128.0.0.0/1", true),
-            (Family::V6, "2000::/4", false),
-            (Family::V6, "2000::/4 ::1/128", true),
+            (Family::V6, "f000::/4", false),
+            (Family::V6, "f000::/4 ::1/128", true),
+            (Family::V6, "2000::/4", true),
+            (Family::V6, "2a00::/12", true),
+            (Family::V6, "2a01::/16 fc00::/7 fe80::/10", false),
+            (Family::V6, "2a01::/16 2001:db8::/128", true),
             (Family::V6, "::/0", true),
             (Family::V6, "::/1 8000::/1", true),
             (Family::V6, "0.0.0.0/0", false),

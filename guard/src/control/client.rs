@@ -44,7 +44,8 @@ pub(crate) fn status(instance: &Instance) -> Result<Status, Unreachable> {
 /// Returns the process that listens on the socket, if there is one.
 pub(crate) fn daemon_pid(instance: &Instance) -> Option<Pid> {
     let credentials = getsockopt(&connect(instance).ok()?, PeerCredentials).ok()?;
-    Some(Pid::from_raw(credentials.pid()))
+    // A process of another pid namespace has no number here, and 0 would mean this process's own group.
+    (credentials.pid() > 0).then(|| Pid::from_raw(credentials.pid()))
 }
 
 fn connect(instance: &Instance) -> io::Result<UnixStream> {

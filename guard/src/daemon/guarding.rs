@@ -34,7 +34,9 @@ impl Guarding {
         selection: Selection,
     ) -> Result<Self, AttachError> {
         let program = links.program_id()?;
-        addresses.set(own_addresses(&selection.present, policy))?;
+        if let Err(error) = addresses.set(own_addresses(&selection.present, policy)) {
+            warn!("not every own address is known as such: {:#}", anyhow::Error::from(error));
+        }
         // A program that was replaced can't be brought back, so what may be refused comes first.
         let (held, free): (Vec<_>, Vec<_>) = selection.present.iter().partition(|interface| links.holds(interface));
         let mut attached = Vec::new();
@@ -74,7 +76,7 @@ impl Guarding {
         let renamed = all.iter().filter(|interface| self.holds(interface) && !selection.present.contains(interface));
         selection.present.extend(renamed.cloned().collect::<Vec<_>>());
         if let Err(error) = self.addresses.set(own_addresses(&selection.present, policy)) {
-            error!("own addresses: {:#}", anyhow::Error::from(error));
+            warn!("not every own address is known as such: {:#}", anyhow::Error::from(error));
         }
         let mut attached = false;
         let mut guarded = Vec::new();
@@ -177,5 +179,7 @@ fn own_addresses(interfaces: &[Interface], policy: &Policy) -> BTreeSet<Address>
         .flat_map(|interface| &interface.addresses)
         .filter(|ip| !policy.shared_addresses.contains(ip))
         .map(|ip| Address::from(*ip))
+        // A link-local address is the host's on one link only; on another it may well be a neighbour's.
+        .filter(|address| !address.is_link_local())
         .collect()
 }

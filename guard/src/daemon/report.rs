@@ -1,6 +1,10 @@
 //! The daemon's answer to `guard status`.
 
-use guard_common::{packet::LinkType, policy::Mode as KernelMode, records};
+use guard_common::{
+    packet::LinkType,
+    policy::{Mode as KernelMode, Reason},
+    records,
+};
 
 use super::Daemon;
 use crate::{
@@ -50,7 +54,7 @@ impl Daemon {
         let totals = self.counters.decisions()?;
         let row = |total: &Totals| Counter {
             service: self.blocks.names.service(total.service).map(str::to_owned),
-            verdict: verdict_name(total.reason.verdict(), self.mode_of(total.service)).to_owned(),
+            verdict: verdict_name(total.reason.verdict(), self.mode_of(total.service, total.reason)).to_owned(),
             reason: total.reason.name().to_owned(),
             packets: total.count.packets,
             bytes: total.count.bytes,
@@ -82,10 +86,11 @@ impl Daemon {
         Ok(warnings)
     }
 
-    fn mode_of(&self, service: u8) -> KernelMode {
-        let mode = match service {
-            0 => Some(self.policy.mode),
-            number => self.policy.services.get(usize::from(number) - 1).map(|service| service.mode),
+    fn mode_of(&self, service: u8, reason: Reason) -> KernelMode {
+        let mode = match (service, reason) {
+            (0, Reason::Malformed) => Some(self.policy.malformed_mode()),
+            (0, _) => Some(self.policy.mode),
+            (number, _) => self.policy.services.get(usize::from(number) - 1).map(|service| service.mode),
         };
         match mode {
             Some(Mode::Monitor) => KernelMode::Monitor,

@@ -103,7 +103,13 @@ impl Output {
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => io::stdout().lock().write_all(text).and_then(|()| io::stdout().flush()),
-            Self::File(file, _) => file.write_all(text),
+            Self::File(file, _) => {
+                let length = file.metadata()?.len();
+                file.write_all(text).inspect_err(|_| {
+                    // Half a line would make the next one unreadable. If it can't be taken back, nothing can be done.
+                    let _ = file.set_len(length);
+                })
+            }
         }
     }
 

@@ -38,13 +38,14 @@ impl OwnAddresses {
 
     fn change(&mut self, wanted: &BTreeSet<Address>) -> Result<(), aya::maps::MapError> {
         self.bits.store(bits(self.held.union(wanted)));
-        for address in wanted.difference(&self.held.clone()) {
-            self.table.insert(address.octets(), 0, 0)?;
-            self.held.insert(*address);
-        }
+        // First out, then in: the table may be full.
         for address in self.held.clone().difference(wanted) {
             self.table.remove(&address.octets())?;
             self.held.remove(address);
+        }
+        for address in wanted.difference(&self.held.clone()) {
+            self.table.insert(address.octets(), 0, 0)?;
+            self.held.insert(*address);
         }
         Ok(())
     }

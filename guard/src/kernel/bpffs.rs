@@ -1,9 +1,9 @@
 //! The bpf file system and an instance's directory on it.
 
 use std::{
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File, Metadata, TryLockError},
     io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -91,7 +91,7 @@ impl Drop for PinDirectory {
 /// Returns false if there were none.
 pub(crate) fn remove_pins(instance: &Instance) -> Result<bool, KernelError> {
     let path = instance.pins();
-    if !path.exists() {
+    if !path.try_exists().map_err(|error| KernelError::Pin { action: "looking at", path: path.clone(), error })? {
         return Ok(false);
     }
     let _lock = match lock(&path) {
@@ -136,7 +136,13 @@ fn remove_all(path: &Path) -> Result<(), KernelError> {
 fn lock(path: &Path) -> Result<File, TryLockError> {
     let directory = File::open(path).map_err(TryLockError::Error)?;
     directory.try_lock()?;
-    Ok(directory)
+    // A directory that was removed meanwhile is locked by nobody else, and is not the one at this path.
+    let same = |there: Metadata| Ok(there.ino() == directory.metadata()?.ino());
+    match fs::metadata(path).and_then(same) {
+        Ok(true) => Ok(directory),
+        Ok(false) => Err(TryLockError::WouldBlock),
+        Err(error) => Err(TryLockError::Error(error)),
+    }
 }
 
 fn mount_bpffs() -> Result<(), KernelError> {

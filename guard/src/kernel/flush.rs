@@ -19,7 +19,7 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tracing::warn;
 
 use super::{KernelError, bpffs::PinDirectory};
@@ -37,6 +37,8 @@ struct Request {
 /// A thread that moves from CPU to CPU.
 pub(crate) struct Flusher {
     requests: mpsc::Sender<Request>,
+    /// The answer to the last request that nobody waits for.
+    working: Option<oneshot::Receiver<()>>,
 }
 
 impl Flusher {
@@ -59,16 +61,27 @@ impl Flusher {
                 }
             })
             .map_err(|error| KernelError::Load(error.into()))?;
-        Ok(Self { requests })
+        Ok(Self { requests, working: None })
+    }
+
+    /// Asks for what every gate has held for `age` or longer, unless an earlier request is still being worked on.
+    pub(crate) fn ask(&mut self, age: Duration) {
+        if self.working.as_mut().is_none_or(|working| working.try_recv() != Err(TryRecvError::Empty)) {
+            self.working = Some(self.send(age));
+        }
     }
 
     /// Has every gate report what it has held for `age` or longer; returns once the events are in the ring.
     pub(crate) async fn flush(&self, age: Duration) {
+        // An error means that the thread is gone, and it goes only with this handle.
+        let _ = self.send(age).await;
+    }
+
+    fn send(&self, age: Duration) -> oneshot::Receiver<()> {
         let (done, reported) = oneshot::channel();
-        if self.requests.send(Request { age, done }).is_ok() {
-            // An error means that the thread is gone, and it goes only with this handle.
-            let _ = reported.await;
-        }
+        // Without the thread the sender is dropped, and the receiver told.
+        let _ = self.requests.send(Request { age, done });
+        reported
     }
 }
 

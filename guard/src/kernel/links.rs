@@ -24,6 +24,7 @@ use super::{
     KernelError,
     bpffs::{LINKS, PinDirectory},
     detach::detach,
+    state,
 };
 use crate::{
     instance::all_pins,
@@ -63,11 +64,13 @@ pub(crate) enum Attachment {
 pub(crate) struct Links {
     ebpf: Ebpf,
     pins: PinDirectory,
+    /// The directory of the state that this program uses.
+    state: String,
 }
 
 impl Links {
-    pub(super) fn new(ebpf: Ebpf, pins: PinDirectory) -> Self {
-        Self { ebpf, pins }
+    pub(super) fn new(ebpf: Ebpf, pins: PinDirectory, state: String) -> Self {
+        Self { ebpf, pins, state }
     }
 
     /// Returns the kernel's number of the program that this run loaded.
@@ -131,9 +134,12 @@ impl Links {
         Ok(detached)
     }
 
-    /// Leaves links and tables in force when this process ends.
+    /// Leaves links and tables in force when this process ends; an earlier program's are needed no more.
     pub(crate) fn keep(&mut self) {
         self.pins.keep();
+        if let Err(error) = state::remove_others(&self.pins, &self.state) {
+            warn!("{error}");
+        }
     }
 
     /// Undoes a start that failed: takes the program off the interfaces to which this run attached it.

@@ -1,7 +1,9 @@
 //! State that outlives a daemon: which of the pinned tables are taken over.
 
 use std::{
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -11,22 +13,36 @@ use guard_common::{names, records};
 use tracing::warn;
 
 use super::{KernelError, bpffs::PinDirectory};
+use crate::policy::Policy;
 
 /// Tables that a restart must not empty: what was counted, and what is still to be told.
 const STATE_MAPS: [&str; 6] =
     [names::COUNTERS, names::LINK_TYPES, names::GATES, names::BUDGET, names::UNREPORTED, names::EVENTS];
 
-/// What the names of state directories begin with; the layout's version follows.
+/// What the names of state directories begin with.
 const PREFIX: &str = "state_";
 
-/// Returns where each state map is pinned; a pin that is there already has the shape that the object expects.
+/// Returns the name of the directory for the state of a policy.
 ///
-/// The directory's name carries the records' layout, so tables of another layout are never opened.
-pub(super) fn adopt(pins: &PinDirectory, object: &[u8]) -> Result<Vec<(&'static str, PathBuf)>, KernelError> {
+/// It carries the records' layout and what the numbers in them mean: services by their place, and their modes. So tables
+/// whose numbers mean something else are never opened, and no packet counts for a service that it was not meant for.
+pub(super) fn directory_name(policy: &Policy) -> String {
+    let mut meaning = DefaultHasher::new();
+    policy.mode.hash(&mut meaning);
+    for service in &policy.services {
+        (&service.name, service.mode).hash(&mut meaning);
+    }
+    format!("{PREFIX}{}_{:016x}", records::LAYOUT, meaning.finish())
+}
+
+/// Returns where each state map is pinned; a pin that is there already has the shape that the object expects.
+pub(super) fn adopt(
+    pins: &PinDirectory,
+    directory: &str,
+    object: &[u8],
+) -> Result<Vec<(&'static str, PathBuf)>, KernelError> {
     let object = Object::parse(object).map_err(|error| KernelError::Load(error.into()))?;
-    let current = format!("{PREFIX}{}", records::LAYOUT);
-    remove_others(pins, &current)?;
-    let directory = pins.directory(&current)?;
+    let directory = pins.directory(directory)?;
     STATE_MAPS
         .into_iter()
         .map(|name| {
@@ -41,15 +57,15 @@ pub(super) fn adopt(pins: &PinDirectory, object: &[u8]) -> Result<Vec<(&'static 
         .collect()
 }
 
-/// Removes state of other layouts. A program that still runs keeps its own tables, pinned or not.
-fn remove_others(pins: &PinDirectory, current: &str) -> Result<(), KernelError> {
+/// Removes state of other policies and layouts, which no program uses any more.
+pub(super) fn remove_others(pins: &PinDirectory, current: &str) -> Result<(), KernelError> {
     let failed = |action, path: &Path, error| KernelError::Pin { action, path: path.to_owned(), error };
     let root = pins.path("");
     for entry in fs::read_dir(&root).map_err(|error| failed("reading", &root, error))? {
         let path = entry.map_err(|error| failed("reading", &root, error))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.starts_with(PREFIX) && name != current {
-            warn!("{name} is of another version of guard: counters start anew");
+            warn!("counters start anew: the services or their modes are others, or guard's version is");
             fs::remove_dir_all(&path).map_err(|error| failed("removing", &path, error))?;
         }
     }

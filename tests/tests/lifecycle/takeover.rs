@@ -97,3 +97,25 @@ fn a_mode_that_a_takeover_cannot_change_is_said() {
     );
     assert_eq!(guarded(&second), [("eth0".to_owned(), "native".to_owned())]);
 }
+
+#[test]
+fn counters_of_other_services_are_not_taken_over() {
+    let link = two_hosts();
+    let mut first = Guard::run(link.left.host(), options());
+    assert_guarded(&link, "the first policy");
+    wait::eventually("strangers are counted", SOON, || packets(&first.status(), "drop") > 0);
+    first.stop();
+    let other = env_with("GUARD_PORTS", "tcp/3000,udp/3000");
+    let same_services = Guard::run(link.left.host(), Options { env: &other, ..Options::default() });
+    assert!(packets(&same_services.status(), "drop") > 0, "the same service by name");
+    drop(same_services);
+    let config = r#"
+        interfaces = ["eth0"]
+        allow.ips = ["10.0.0.2", "2001:db8::2"]
+        service = [{ name = "another", ports = ["tcp/4000"] }, { name = "web", ports = ["tcp/3000"] }]
+    "#;
+    let second = Guard::run(link.left.host(), Options { config: Some(config), ..Options::default() });
+    assert_eq!(packets(&second.status(), "drop"), 0, "{:#?}", second.status());
+    assert!(second.log().iter().any(|line| line.contains("counters start anew")), "{:#?}", second.log());
+    assert_guarded(&link, "the other services");
+}

@@ -2,7 +2,12 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use guard_tests::{Guard, Probe, Site, frame::SYN, in_each_cell, wait};
+use guard_tests::{
+    Guard, Probe, Site,
+    cell::{Cell, Family},
+    frame::SYN,
+    in_each_cell, wait,
+};
 
 use crate::scene::WEB;
 
@@ -53,4 +58,12 @@ fn shared_addresses_may_be_anothers() {
         expect(&site, &guard, "a shared address", shared.parse().unwrap(), "web pass allowed");
         expect(&site, &guard, "an own address beside it", own.parse().unwrap(), "web drop spoofed");
     });
+}
+
+#[test]
+fn a_link_local_address_may_be_a_neighbours() {
+    let site = Site::with_silent_peer(Cell { family: Family::V6, xdp_mode: "native" });
+    site.guarded().add_address("fe80::77/64");
+    let guard = site.guard("allow.ips = [\"fe80::/10\"]\nservice = [{ name = \"web\", ports = [\"tcp/3000\"] }]");
+    expect(&site, &guard, "a neighbour of the same address", "fe80::77".parse().unwrap(), "web pass allowed");
 }

@@ -1,8 +1,9 @@
 //! Monitor mode: decided, counted and reported the same, and passed.
 
 use guard_tests::{
-    Counters, Site,
+    Counters, Probe, Site,
     client::{self, Outcome},
+    frame::{Extension, Frame},
     in_each_cell,
     server::TcpEcho,
 };
@@ -55,6 +56,36 @@ fn monitor_mode_passes_what_it_reports() {
                     "{case}"
                 );
             }
+        }
+    });
+}
+
+/// A packet to port 3000 that Linux understands although guard's parser gives up on it.
+fn understood_by_linux(site: &Site) -> Vec<u8> {
+    let source = ip(site.cell.pick("203.0.113.9", "2001:db8:9::9"));
+    let frame = match source.is_ipv4() {
+        true => site.ethernet().vlan(0).vlan(0).vlan(0).ip(source, site.address()),
+        false => {
+            let nine_headers = |frame: Frame, _| frame.layer(Extension::destination(&[]));
+            (0..9).fold(site.packet(source), nine_headers)
+        }
+    };
+    frame.udp(1234, 3000).build()
+}
+
+#[test]
+fn malformed_packets_pass_only_where_nothing_is_enforced() {
+    in_each_cell(|cell| {
+        for (own_mode, row) in [("enforce", "- drop malformed"), ("monitor", "- monitor malformed")] {
+            let site = Site::with_silent_peer(cell);
+            let guard = site.guard(&format!(
+                r#"
+                mode = "monitor"
+                allow.ips = ["192.0.2.1"]
+                service = [{{ name = "own", ports = ["udp/3000"], mode = "{own_mode}" }}]
+                "#
+            ));
+            Probe::new(&site, &guard).expect([(own_mode, understood_by_linux(&site), row)]);
         }
     });
 }

@@ -297,10 +297,11 @@ fn too_many_services() {
 }
 
 #[test]
-fn an_allowlist_wider_than_a_slash_4() {
+fn an_allowlist_that_is_too_wide() {
     let more = |prefix: &str, who: &str, family: &str| {
+        let limit = if family == "IPv4" { "a /4" } else { "a /4 or, of 2000::/3, a /16" };
         format!(
-            "prefix `{prefix}`: {who} more {family} addresses than a /4 in all; \
+            "prefix `{prefix}`: {who} more {family} addresses than {limit} in all; \
              `allow_wide = true` in guard.toml accepts it"
         )
     };

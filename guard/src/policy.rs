@@ -35,7 +35,7 @@ pub(crate) struct Policy {
     pub(crate) allow: Vec<Entry>,
     /// Sources that are blocked everywhere.
     pub(crate) deny: Vec<Entry>,
-    /// At most [`MAX_SERVICES`], with names and ports that no two share, each with at least one port.
+    /// At most [`SERVICES_MAX`](guard_common::policy::SERVICES_MAX), with names and ports that no two share, each with at least one port.
     pub(crate) services: Vec<Service>,
     /// Where blocks are written.
     pub(crate) log: LogPolicy,
@@ -53,9 +53,6 @@ impl Policy {
         }
     }
 }
-
-/// The most services one policy may name; service 0 is every port that no service names.
-pub(crate) const MAX_SERVICES: usize = 63;
 
 /// The interfaces to guard.
 #[derive(Clone, Debug, PartialEq, Eq)]

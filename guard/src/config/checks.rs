@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::policy::{Entry, MAX_SERVICES, Origin, Port};
+use guard_common::policy::SERVICES_MAX;
+
+use crate::policy::{Entry, Origin, Port};
 
 use super::document::ServiceKeys;
 use super::faults::Report;
@@ -11,9 +13,9 @@ use super::width::{Cover, Family};
 
 /// Refuses too many services, names that two have, and ports that two have or that always pass.
 pub(super) fn services(services: &[ServiceKeys], failsafe_ports: &[Port], report: &mut Report) {
-    if let Some(first_over) = services.get(MAX_SERVICES) {
+    if let Some(first_over) = services.get(SERVICES_MAX) {
         let count = services.len();
-        report.fault(&first_over.origin, format_args!("{count} services, over the limit of {MAX_SERVICES}"));
+        report.fault(&first_over.origin, format_args!("{count} services, over the limit of {SERVICES_MAX}"));
     }
     let mut names: HashMap<&str, &Origin> = HashMap::new();
     for service in services {

@@ -180,10 +180,11 @@ proptest! {
     fn headers_read_as_they_were_written(header in headers()) {
         let table = Table(vec![header.to_line()]);
         let generation = open(&table);
-        prop_assert_eq!(table.0[0][0] >> 32, u64::from(header.services));
+        prop_assert_eq!((table.0[0][0] >> 32) & 0xff, u64::from(header.services));
         prop_assert_eq!(generation.layout(), LAYOUT);
         prop_assert_eq!(generation.number(), header.number);
         prop_assert_eq!(generation.mode(0), header.mode);
+        prop_assert_eq!(generation.malformed_mode(), header.malformed_mode);
         prop_assert_eq!(generation.passes_by_default(), header.passes_by_default);
         for (set, sets) in [(Set::Deny, header.deny), (Set::Allow, header.allow), (Set::Any, header.any)] {
             prop_assert_eq!(generation.set(set, 4), sets.v4, "{:?}", set);

@@ -83,6 +83,13 @@ impl Address {
         self.high >> 54 == 0xfe80 >> 6
     }
 
+    /// Returns the address as one of an interface: a link-local address with the interface's index in the bits that
+    /// RFC 4291, 2.5.6 leaves zero, any other as it is. So the same link-local address on two links is two addresses.
+    #[inline(always)]
+    pub const fn on_interface(self, index: u32) -> Self {
+        if self.is_link_local() { Self { high: self.high | index as u64, low: self.low } } else { self }
+    }
+
     /// Tells whether an IPv6 address is solicited-node multicast, ff02::1:ff00:0/104 (RFC 4291, 2.7.1).
     #[inline(always)]
     pub const fn is_solicited_node(self) -> bool {

@@ -10,7 +10,8 @@ pub const PROGRAM_FLUSH: &str = "guard_flush";
 pub const POLICY: &str = "POLICY";
 /// Array of one [`crate::generation::Live`].
 pub const LIVE: &str = "LIVE";
-/// Hash from 16 address bytes to nothing of meaning: own addresses of guarded interfaces.
+/// Hash from 16 address bytes to nothing of meaning: own addresses of guarded interfaces, each as
+/// [`crate::address::Address::on_interface`].
 pub const ADDRESSES: &str = "ADDRESSES";
 /// Array of one u64: [`crate::records::address_bit`] of every key in `ADDRESSES`.
 pub const ADDRESS_BITS: &str = "ADDRESS_BITS";

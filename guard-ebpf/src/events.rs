@@ -34,7 +34,7 @@ impl Outlet for Ring {
 
 /// Hands a blocked packet to its gate.
 #[inline(always)]
-pub(crate) fn block(context: &XdpContext, packet: &Packet, service: u8, cause: Cause, policy: &Policy) {
+pub(crate) fn block(context: &XdpContext, packet: &Packet, service: u8, cause: Cause, policy: &Policy<'_>) {
     let place = Place::of(packet.source, cause, maps::gate_seed());
     let blocked = Blocked {
         source: packet.source,

@@ -4,6 +4,7 @@ use aya_ebpf::{
     bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE},
     btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf},
     macros::btf_map,
+    programs::XdpContext,
 };
 use guard_common::{
     address::Address,
@@ -17,7 +18,7 @@ use guard_common::{
     },
 };
 
-use crate::context::forget;
+use crate::context::{forget, interface};
 
 /// Own addresses that can be held: far more than interfaces of one host have.
 const ADDRESSES_MAX: usize = 4096;
@@ -84,17 +85,18 @@ impl Lines for Table {
 }
 
 /// The policy in force for one packet: read once, so that one generation decides.
-pub(crate) struct Policy {
+pub(crate) struct Policy<'a> {
+    context: &'a XdpContext,
     table: Table,
 }
 
-impl Policy {
+impl<'a> Policy<'a> {
     #[inline(always)]
-    pub(crate) fn live() -> Option<Self> {
+    pub(crate) fn live(context: &'a XdpContext) -> Option<Self> {
         // SAFETY: the pointer is to the one element of an array that is never freed; volatile because the daemon
         // writes it through its own mapping.
         let live = unsafe { LIVE.get_ptr(0)?.read_volatile() };
-        Some(Self { table: Table::open(live)? })
+        Some(Self { context, table: Table::open(live)? })
     }
 
     #[inline(always)]
@@ -113,7 +115,7 @@ impl Policy {
     }
 }
 
-impl Facts for Policy {
+impl Facts for Policy<'_> {
     #[inline(always)]
     fn target(&self, tcp: bool, port: u16) -> Target {
         Generation::open(&self.table).map_or(Target::Unnamed, |generation| generation.target(tcp, port))
@@ -133,6 +135,7 @@ impl Facts for Policy {
 
     #[inline(always)]
     fn is_own_address(&self, address: Address) -> bool {
+        let address = address.on_interface(interface(self.context));
         let Some(bits) = ADDRESS_BITS.get_ptr(0) else { return false };
         // SAFETY: as for LIVE.
         let bits = unsafe { bits.read_volatile() };

@@ -27,7 +27,7 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
         parsed = parse_paged(&context, packet);
     }
     // Nothing is attached before a policy is live; if it were gone all the same, nothing would pass.
-    let Some(policy) = Policy::live() else { return xdp_action::XDP_ABORTED };
+    let Some(policy) = Policy::live(&context) else { return xdp_action::XDP_ABORTED };
     let decision = match parsed {
         Parsed::Ip => {
             frame.forget_packet(packet);

@@ -176,10 +176,8 @@ fn missing(names: &[String]) -> Vec<Unguarded> {
 fn own_addresses(interfaces: &[Interface], policy: &Policy) -> BTreeSet<Address> {
     interfaces
         .iter()
-        .flat_map(|interface| &interface.addresses)
-        .filter(|ip| !policy.shared_addresses.contains(ip))
-        .map(|ip| Address::from(*ip))
-        // A link-local address is the host's on one link only; on another it may well be a neighbour's.
-        .filter(|address| !address.is_link_local())
+        .flat_map(|interface| interface.addresses.iter().map(|ip| (interface.index, ip)))
+        .filter(|(_, ip)| !policy.shared_addresses.contains(ip))
+        .map(|(index, ip)| Address::from(*ip).on_interface(index))
         .collect()
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use guard_tests::{
-    Guard, Probe, Site,
+    Guard, Host, Link, Options, Probe, Site,
     cell::{Cell, Family},
     frame::SYN,
     in_each_cell, wait,
@@ -61,9 +61,23 @@ fn shared_addresses_may_be_anothers() {
 }
 
 #[test]
-fn a_link_local_address_may_be_a_neighbours() {
+fn a_link_local_address_is_own_on_its_link_alone() {
     let site = Site::with_silent_peer(Cell { family: Family::V6, xdp_mode: "native" });
+    let silent = Host::new("silent");
+    silent.sysctl("net/ipv6/conf/default/disable_ipv6", "1");
+    let other = Link::between(site.host(), "eth1", &silent, "eth0");
     site.guarded().add_address("fe80::77/64");
-    let guard = site.guard("allow.ips = [\"fe80::/10\"]\nservice = [{ name = \"web\", ports = [\"tcp/3000\"] }]");
-    expect(&site, &guard, "a neighbour of the same address", "fe80::77".parse().unwrap(), "web pass allowed");
+    other.left.add_address("fe80::88/64");
+    let config = r#"
+        interfaces = ["eth0", "eth1"]
+        allow.ips = ["fe80::/10"]
+        service = [{ name = "web", ports = ["tcp/3000"] }]
+    "#;
+    let guard = Guard::run(site.host(), Options { config: Some(config), ..Options::default() });
+    for (name, source, row) in [
+        ("the own address", "fe80::77", "web drop spoofed"),
+        ("the own address of another link", "fe80::88", "web pass allowed"),
+    ] {
+        expect(&site, &guard, name, source.parse().unwrap(), row);
+    }
 }

@@ -1,6 +1,6 @@
 //! Which interfaces are to be guarded, and what is wrong with them.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use crate::{
     network::{Interface, Kind},
@@ -29,6 +29,8 @@ pub(crate) struct Selection {
     pub(crate) missing: Vec<String>,
     /// Named by the policy, and not to be guarded: why.
     pub(crate) refused: Vec<Unguarded>,
+    /// Present, and not named: their indices.
+    pub(crate) unwanted: BTreeSet<u32>,
 }
 
 impl Selection {
@@ -44,6 +46,9 @@ impl Selection {
             }
             Interfaces::Named(names) => names.iter().for_each(|name| selection.pick(name, all)),
         }
+        let is_wanted = |interface: &&Interface| selection.present.contains(interface);
+        selection.unwanted =
+            all.iter().filter(|interface| !is_wanted(interface)).map(|interface| interface.index).collect();
         selection
     }
 

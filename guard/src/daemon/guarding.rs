@@ -54,8 +54,9 @@ impl Guarding {
             }
         }
         links.keep();
-        let wanted = |index| selection.present.iter().any(|interface| interface.index == index);
-        for index in links.detach_others(wanted)? {
+        // One that is missing from the listing may be there all the same.
+        let may_be_wanted = |index| !selection.unwanted.contains(&index) && network::exists(index);
+        for index in links.detach_others(may_be_wanted)? {
             warn!("interface number {index} is guarded no more: the policy does not name it");
         }
         Ok(Self {

@@ -21,7 +21,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser as _;
 
 use cli::{Cli, Command, Global, Output};
-use config::{Loaded, Sources};
+use config::{Faults, Loaded, Sources};
 use status::Status;
 
 fn main() -> ExitCode {
@@ -53,7 +53,9 @@ fn execute(Cli { global, command }: &Cli) -> anyhow::Result<ExitCode> {
 /// Prints an error with its whole chain; the faults of a configuration each on a line of its own.
 fn complain(error: &anyhow::Error) {
     let text = format!("{error:#}");
-    match text.lines().count() {
+    // Of a great many only the first are in the text.
+    let faults = error.downcast_ref::<Faults>().map_or_else(|| text.lines().count(), Faults::count);
+    match faults {
         faults @ 2.. if exit::is_configuration(error) => {
             eprintln!("guard: {faults} faults in the configuration:\n  {}", text.replace('\n', "\n  "));
         }

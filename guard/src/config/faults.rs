@@ -38,6 +38,13 @@ pub(super) struct Report {
 /// A value as a message shows it: in backticks, on one line, cut at a length that fits one.
 pub(super) struct Quoted<'a>(pub(super) &'a str);
 
+impl Faults {
+    /// Returns how many there are, shown or not.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Report {
     /// Notes a fault at a place.
     pub(super) fn fault(&mut self, place: &Origin, message: impl fmt::Display) {

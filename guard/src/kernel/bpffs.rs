@@ -34,14 +34,9 @@ impl PinDirectory {
         make_directory(&all_pins())?;
         let path = instance.pins();
         make_directory(&path)?;
-        match lock(&path) {
-            Ok(lock) => {
-                make_directory(&path.join(LINKS))?;
-                Ok(Self { path, kept: false, _lock: lock })
-            }
-            Err(TryLockError::WouldBlock) => Err(KernelError::AlreadyRunning { instance: instance.name.clone(), path }),
-            Err(TryLockError::Error(error)) => Err(KernelError::Pin { action: "locking", path, error }),
-        }
+        let lock = lock(instance, &path)?;
+        make_directory(&path.join(LINKS))?;
+        Ok(Self { path, kept: false, _lock: lock })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -94,13 +89,7 @@ pub(crate) fn remove_pins(instance: &Instance) -> Result<bool, KernelError> {
     if !path.try_exists().map_err(|error| KernelError::Pin { action: "looking at", path: path.clone(), error })? {
         return Ok(false);
     }
-    let _lock = match lock(&path) {
-        Ok(lock) => lock,
-        Err(TryLockError::WouldBlock) => {
-            return Err(KernelError::AlreadyRunning { instance: instance.name.clone(), path });
-        }
-        Err(TryLockError::Error(error)) => return Err(KernelError::Pin { action: "locking", path, error }),
-    };
+    let _lock = lock(instance, &path)?;
     detach_all(&path.join(LINKS))?;
     remove_all(&path)?;
     Ok(true)
@@ -133,7 +122,16 @@ fn remove_all(path: &Path) -> Result<(), KernelError> {
 }
 
 /// The directory itself is what is locked, so whoever uses these pins agrees, whatever its other directories are.
-fn lock(path: &Path) -> Result<File, TryLockError> {
+fn lock(instance: &Instance, path: &Path) -> Result<File, KernelError> {
+    let path = path.to_owned();
+    match try_lock(&path) {
+        Ok(lock) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(KernelError::AlreadyRunning { instance: instance.name.clone(), path }),
+        Err(TryLockError::Error(error)) => Err(KernelError::Pin { action: "locking", path, error }),
+    }
+}
+
+fn try_lock(path: &Path) -> Result<File, TryLockError> {
     let directory = File::open(path).map_err(TryLockError::Error)?;
     directory.try_lock()?;
     // A directory that was removed meanwhile is locked by nobody else, and is not the one at this path.
@@ -142,6 +140,16 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
         Ok(true) => Ok(directory),
         Ok(false) => Err(TryLockError::WouldBlock),
         Err(error) => Err(TryLockError::Error(error)),
+    }
+}
+
+/// Removes a pin that may be there.
+pub(super) fn remove_pin(path: &Path) -> Result<(), KernelError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(KernelError::Pin { action: "removing", path: path.to_owned(), error })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The gates are per CPU and not atomic: only a run on their own CPU, with bottom halves off as test_run has them, may
 //! touch them.
 
-use std::{fs, io, sync::mpsc, thread, time::Duration};
+use std::{io, sync::mpsc, thread, time::Duration};
 
 use aya::{
     Ebpf,
@@ -22,7 +22,10 @@ use nix::{
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tracing::warn;
 
-use super::{KernelError, bpffs::PinDirectory};
+use super::{
+    KernelError,
+    bpffs::{PinDirectory, remove_pin},
+};
 
 /// What has been held for as long as a gate stays shut.
 pub(crate) const FLUSH_AGE: Duration = Duration::from_millis(GATE_SHUT_MS as u64);
@@ -89,19 +92,15 @@ impl Flusher {
 fn reopen(ebpf: &mut Ebpf, pins: &PinDirectory) -> Result<Xdp, KernelError> {
     let failed = |source| KernelError::Verifier { program: names::PROGRAM_FLUSH, source };
     let path = pins.path(names::PROGRAM_FLUSH);
-    let pin_error = |action| {
-        let path = path.clone();
-        move |error: io::Error| KernelError::Pin { action, path, error }
-    };
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(pin_error("removing")(error)),
-        _ => {}
-    }
-    super::program(ebpf, names::PROGRAM_FLUSH)?
-        .pin(&path)
-        .map_err(|error| pin_error("pinning")(io::Error::other(error)))?;
+    // One that a crash left behind.
+    remove_pin(&path)?;
+    super::program(ebpf, names::PROGRAM_FLUSH)?.pin(&path).map_err(|error| KernelError::Pin {
+        action: "pinning",
+        path: path.clone(),
+        error: io::Error::other(error),
+    })?;
     let reopened = Xdp::from_pin(&path, XdpAttachType::Interface).map_err(failed);
-    fs::remove_file(&path).map_err(pin_error("removing"))?;
+    remove_pin(&path)?;
     reopened
 }
 

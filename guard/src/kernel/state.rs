@@ -3,7 +3,6 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +11,10 @@ use aya_obj::Object;
 use guard_common::{names, records};
 use tracing::warn;
 
-use super::{KernelError, bpffs::PinDirectory};
+use super::{
+    KernelError,
+    bpffs::{PinDirectory, remove_pin},
+};
 use crate::policy::Policy;
 
 /// Tables that a restart must not empty: what was counted, and what is still to be told.
@@ -50,7 +52,7 @@ pub(super) fn adopt(
             let path = directory.join(name);
             if path.exists() && !has_shape(&path, expected).map_err(KernelError::map(name))? {
                 warn!("pinned map {name} has another shape: it starts anew");
-                remove(&path)?;
+                remove_pin(&path)?;
             }
             Ok((name, path))
         })
@@ -79,13 +81,4 @@ fn has_shape(path: &PathBuf, expected: &aya_obj::Map) -> Result<bool, MapError> 
         && info.value_size() == expected.value_size()
         && info.max_entries() == expected.max_entries()
         && info.map_flags() == expected.map_flags())
-}
-
-fn remove(path: &PathBuf) -> Result<(), KernelError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(KernelError::Pin { action: "removing", path: path.clone(), error })
-        }
-        _ => Ok(()),
-    }
 }

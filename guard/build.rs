@@ -63,7 +63,8 @@ fn compile(workspace: &Path, target_dir: &Path) -> anyhow::Result<PathBuf> {
     println!("cargo::rerun-if-changed={}", compiler.rustc.display());
     println!("cargo::rerun-if-changed={}", linker.path.display());
     let source_paths = SourcePaths::of_profile(&variable("PROFILE")?);
-    let object = KernelBuild { workspace, target_dir, target: &target, source_paths }.run(compiler, linker)?;
+    let object = KernelBuild { workspace, package: "guard-ebpf", target_dir, target: &target, source_paths }
+        .run(compiler, linker)?;
     for warning in object.warnings {
         println!("cargo::warning={warning}");
     }

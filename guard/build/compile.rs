@@ -1,5 +1,5 @@
-//! Compiles the kernel program by a nested cargo that the outer build cannot influence, so that its object depends on the sources and the
-//! toolchain alone. Shared by guard's build script and `cargo xtask test`.
+//! Compiles a package for the kernel by a nested cargo that the outer build cannot influence, so that its object depends on the sources and
+//! the toolchain alone. Shared by guard's build script and `cargo xtask`.
 
 use std::{
     env,
@@ -35,6 +35,8 @@ impl SourcePaths {
 
 pub(crate) struct KernelBuild<'a> {
     pub(crate) workspace: &'a Path,
+    /// The package, whose binary has the same name.
+    pub(crate) package: &'a str,
     /// Where the nested cargo puts its files.
     pub(crate) target_dir: &'a Path,
     pub(crate) target: &'a Target,
@@ -75,7 +77,7 @@ impl KernelBuild<'_> {
             // An empty wrapper overrides one that a configuration file names.
             .env("RUSTC_WRAPPER", "")
             .env("RUSTC_WORKSPACE_WRAPPER", "")
-            .args(["build", "--locked", "--release", "--package", "guard-ebpf", "--bin", "guard-ebpf"])
+            .args(["build", "--locked", "--release", "--package", self.package, "--bin", self.package])
             .args(["--target", self.target.triple, "--target-dir"])
             .arg(self.target_dir);
         if compiler.core == Core::Source {
@@ -85,13 +87,14 @@ impl KernelBuild<'_> {
         let messages = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
-            "{messages}\nguard-ebpf did not compile with {} (LLVM {}) and {}",
+            "{messages}\n{} did not compile with {} (LLVM {}) and {}",
+            self.package,
             compiler.rustc.display(),
             compiler.llvm_major,
             linker.path.display()
         );
         Ok(KernelObject {
-            path: self.target_dir.join(self.target.triple).join("release/guard-ebpf"),
+            path: self.target_dir.join(self.target.triple).join("release").join(self.package),
             warnings: warnings(&messages),
         })
     }

@@ -153,6 +153,11 @@ impl Interface {
         self.attribute("statistics/tx_dropped").parse().expect("a statistic is a number")
     }
 
+    /// How many frames have come in, those that XDP dropped included.
+    pub fn received_frames(&self) -> u64 {
+        self.attribute("statistics/rx_packets").parse().expect("a statistic is a number")
+    }
+
     /// Waits until the kernel has put the interface into service: between that and its coming up it drops frames.
     pub(crate) fn wait_until_running(&self) {
         let what = format!("interface `{}` of host `{}` runs", self.name, self.host.name());

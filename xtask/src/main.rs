@@ -1,5 +1,6 @@
 //! The workspace's own commands: what a fresh machine needs, the demo, and everything that CI runs.
 
+mod bench;
 mod command;
 #[path = "../../guard/build/compile.rs"]
 mod compile;
@@ -35,6 +36,8 @@ enum Task {
     },
     /// Shows guard at work between network namespaces
     Demo,
+    /// Times a packet through guard and through what else filters by source, side by side
+    Bench(bench::Options),
     /// Runs everything that CI runs
     Test(test::Options),
 }
@@ -53,11 +56,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let package = env::var_os("CARGO_MANIFEST_DIR").context("start this as `cargo xtask`")?;
     let root = Path::new(&package).parent().context("xtask's package lies in no workspace")?;
     match cli.task {
-        Task::Setup { yes } => setup::run(root, if yes { Consent::Given } else { Consent::Asked }),
+        Task::Setup { yes } => setup::run(root, if yes { Consent::Given } else { Consent::Asked }, &[]),
         Task::Demo => {
-            setup::run(root, Consent::Asked)?;
+            setup::run(root, Consent::Asked, &[])?;
             demo::run(root)
         }
+        Task::Bench(options) => bench::run(root, &options),
         Task::Test(options) => test::run(root, &options),
     }
 }

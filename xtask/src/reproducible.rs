@@ -23,6 +23,7 @@ pub(crate) fn check(root: &Path, target_dir: &Path) -> anyhow::Result<()> {
     let (compiler, linker) = probe.toolchain().with_context(|| format!("no toolchain to compile it again\n{probe}"))?;
     let build = KernelBuild {
         workspace: &tree,
+        package: "guard-ebpf",
         target_dir: &target_dir.join("reproducible/build"),
         target: &target,
         source_paths: SourcePaths::of_profile("release"),

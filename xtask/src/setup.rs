@@ -21,10 +21,11 @@ pub(crate) enum Consent {
     Given,
 }
 
-struct Tool {
-    program: &'static str,
-    package: &'static str,
-    reason: &'static str,
+/// A program that is run, and Debian's package of it.
+pub(crate) struct Tool {
+    pub(crate) program: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 /// What the demo and the tests run; the packages are Debian's.
@@ -34,8 +35,9 @@ const TOOLS: [Tool; 3] = [
     Tool { program: "nsenter", package: "util-linux", reason: "runs a program in a namespace of the tests" },
 ];
 
-pub(crate) fn run(root: &Path, consent: Consent) -> anyhow::Result<()> {
-    let tools: Vec<_> = TOOLS.iter().filter(|tool| !command::is_installed(tool.program)).collect();
+/// Installs what is missing, of `more` as well.
+pub(crate) fn run(root: &Path, consent: Consent, more: &[Tool]) -> anyhow::Result<()> {
+    let tools: Vec<_> = TOOLS.iter().chain(more).filter(|tool| !command::is_installed(tool.program)).collect();
     let lack = kernel::lack(root)?;
     if tools.is_empty() && lack.is_none() {
         println!("setup: nothing to install");

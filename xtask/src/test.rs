@@ -20,7 +20,7 @@ const LONG_FUZZ_SECONDS: u64 = 120;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Also checks licences, bans and sources of the dependencies, and fuzzes
+    /// Also checks licences, bans and sources of the dependencies, fuzzes, and runs the tests that take minutes
     #[arg(long)]
     long: bool,
     /// Also runs each fuzz target for so many seconds
@@ -34,7 +34,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let target_dir = command::target_dir()?;
     let mut steps = Steps::default();
 
-    steps.run("setup", || setup::run(root, Consent::Asked))?;
+    steps.run("setup", || setup::run(root, Consent::Asked, &[]))?;
     steps.run("format", || cargo("fmt --all --check"))?;
     steps.run("lints", || cargo("clippy --workspace --all-targets --locked -- -D warnings"))?;
     steps.run("build", || cargo("build --workspace --locked"))?;
@@ -52,6 +52,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         steps.run("fuzz", || fuzz::run(root, seconds))?;
     }
     steps.run("tests", || cargo("test --workspace --locked"))?;
+    if options.long {
+        steps.run("long tests", || cargo("test -p guard --bins --locked -- --ignored"))?;
+    }
 
     steps.summarise();
     Ok(())

@@ -11,6 +11,9 @@ use crate::{
 
 /// Where counts leave the gates.
 pub trait Outlet {
+    /// Returns the time to write into an event: CLOCK_MONOTONIC, in ns.
+    fn time_ns(&self) -> u64;
+
     /// Writes an event; false if there is no room for it.
     fn report(&self, event: &BlockEvent) -> bool;
 
@@ -75,7 +78,7 @@ pub fn admit<O: Outlet>(
     place: Place,
     blocked: &Blocked<impl Fn(&mut BlockEvent)>,
 ) {
-    let now_ms = milliseconds(blocked.time_ns);
+    let now_ms = blocked.now_ms;
     let way = match find(set, place, blocked) {
         Some(way) => {
             set.pending[way] += 1;
@@ -97,19 +100,18 @@ pub fn admit<O: Outlet>(
         }
     };
     (blocked.describe)(&mut set.events[way]);
-    report(set, way, outlet, blocked.time_ns);
+    report(set, way, outlet, now_ms);
 }
 
 /// Reports what a gate has held for `age_ms` or longer, or merges it where the budget is spent.
 #[inline(always)]
-pub fn flush<O: Outlet>(set: &mut GateSet, way: usize, budget: &mut Budget, outlet: &O, time_ns: u64, age_ms: u32) {
+pub fn flush<O: Outlet>(set: &mut GateSet, way: usize, budget: &mut Budget, outlet: &O, now_ms: u32, age_ms: u32) {
     let way = way % GATE_WAYS;
-    let now_ms = milliseconds(time_ns);
     if set.pending[way] == 0 || now_ms.wrapping_sub(set.reported_ms[way]) < age_ms {
         return;
     }
     if budget.take(now_ms) {
-        report(set, way, outlet, time_ns);
+        report(set, way, outlet, now_ms);
     } else {
         outlet.merge(set.events[way].reason, set.pending[way]);
         set.pending[way] = 0;
@@ -120,17 +122,18 @@ pub fn flush<O: Outlet>(set: &mut GateSet, way: usize, budget: &mut Budget, outl
 pub struct Blocked<D> {
     pub source: Address,
     pub cause: Cause,
-    pub time_ns: u64,
+    /// A clock of milliseconds, its low 32 bits, from whatever start.
+    pub now_ms: u32,
     /// Writes everything about the packet but its time and count.
     pub describe: D,
 }
 
 /// Reports a way's count as the event that it holds. Where there is no room the count stays, for the next try.
 #[inline(always)]
-fn report<O: Outlet>(set: &mut GateSet, way: usize, outlet: &O, time_ns: u64) {
-    set.events[way].time_ns = time_ns;
+fn report<O: Outlet>(set: &mut GateSet, way: usize, outlet: &O, now_ms: u32) {
+    set.events[way].time_ns = outlet.time_ns();
     set.events[way].packets = set.pending[way];
-    set.reported_ms[way] = milliseconds(time_ns);
+    set.reported_ms[way] = now_ms;
     if outlet.report(&set.events[way]) {
         set.pending[way] = 0;
     }
@@ -180,9 +183,4 @@ fn oldest(set: &GateSet, now_ms: u32) -> usize {
         }
     }
     oldest
-}
-
-#[inline(always)]
-const fn milliseconds(time_ns: u64) -> u32 {
-    (time_ns / 1_000_000) as u32
 }

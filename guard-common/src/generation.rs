@@ -1,32 +1,28 @@
-//! The layout of a generation: one policy compiled into one array of lines, and the reader of everything in it but the
-//! sets' insides ([`crate::prefix`]).
+//! The layout of a generation: one policy compiled into a [`Head`], and the lines of its sets, the first of them in the head
+//! too.
 //!
-//! ```text
-//! line 0            header: word 0 = layout | mode << 16 | default << 24 | services << 32 | mode of the malformed << 40,
-//!                   word 1 = generation number,
-//!                   words 2 to 7 = sets: deny v4, deny v6, allow v4, allow v6, any v4, any v6
-//! lines 1..=2048    ports: one byte each, TCP's 65,536, then UDP's; 0 = no service's, 1 to 63 = the service, 128 = failsafe
-//! from line 2049    services 1 to n, a line each: word 0 = mode, word 1 = own set v4, word 2 = own set v6
-//! behind            the sets' boundaries
-//! ```
+//! A head is the one element of its map, which the kernel's program reads without any call; lines lie in a map whose length
+//! varies, and there each one costs a call. So what most packets ask lies in the head, and small sets as a whole.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
-    policy::{Mode, Set, Target},
-    prefix::{Line, Lines, SetRef},
+    address::Address,
+    policy::{Mode, SERVICES_MAX, Set, Target},
+    prefix::{self, Line, Lines},
 };
 
 /// Generations that the kernel can hold at once.
 pub const SLOTS: usize = 4;
 
-/// The version of this layout, written into each header.
-pub const LAYOUT: u16 = 1;
+/// Lines of sets that lie in the head; the others lie in the slot's map.
+pub const NEAR_LINES: usize = 4096;
 
-const PORTS_FIRST_LINE: u32 = 1;
-const PORTS_PER_LINE: u32 = 64;
-const PORTS_LINES: u32 = 2 * 65_536 / PORTS_PER_LINE;
+/// Places for sets: one a service, where 0 stands for none, then `deny`, `allow`, what any service adds and `trusted`, and room up to a whole
+/// number of lines.
+pub const SETS: usize = 72;
 
-/// The line of service 1.
-pub const SERVICES_FIRST_LINE: u32 = PORTS_FIRST_LINE + PORTS_LINES;
+const PORTS: usize = 2 * 65_536;
 
 const PORT_FAILSAFE: u8 = 0x80;
 
@@ -47,66 +43,68 @@ impl Live {
     }
 }
 
-/// What a generation's first line says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What every packet may ask of a generation.
+#[derive(FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct Head {
+    pub header: Header,
+    /// Where each set begins, by [`set_index`].
+    pub sets: [FirstLines; SETS],
+    /// What a port belongs to: TCP's, then UDP's; a byte as [`port_byte`] gives it.
+    pub ports: [u8; PORTS],
+    pub near: [Line; NEAR_LINES],
+}
+
+/// What a generation is, beside its ports and sets.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
 pub struct Header {
+    /// Not 0 if ports of no service pass unasked.
+    pub passes_by_default: u64,
+    /// A number of its own for each generation of a run.
     pub number: u64,
-    /// The mode of service 0.
-    pub mode: Mode,
-    /// The mode of packets so malformed that no service can be told from them.
-    pub malformed_mode: Mode,
-    /// Whether ports of no service pass unasked.
-    pub passes_by_default: bool,
-    pub services: u8,
-    pub deny: FamilySets,
-    pub allow: FamilySets,
-    pub any: FamilySets,
+    /// A bit for each service, by its number, whose mode is [`Mode::Monitor`].
+    pub monitored: u64,
+    /// The [`Mode`] of packets so malformed that no service can be told from them.
+    pub malformed_mode: u64,
+    /// A bit for each service with IPv4 addresses of its own, and for each with IPv6 ones.
+    pub own_sets: [u64; 2],
+    /// A bit for each of the other sets, in [`set_index`]'s order, that is not empty, by family as above.
+    pub common_sets: [u64; 2],
 }
 
-/// A set's two halves.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct FamilySets {
-    pub v4: SetRef,
-    pub v6: SetRef,
+/// The first line of a set's table for each family; [`FirstLines::NOWHERE`] where it has none.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct FirstLines {
+    pub v4: u32,
+    pub v6: u32,
 }
 
-/// What a service's line says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Service {
-    pub mode: Mode,
-    pub allow: FamilySets,
-}
+const _: () = {
+    assert!(size_of::<Header>() == 64);
+    assert!(size_of::<Head>() == 64 + SETS * 8 + PORTS + NEAR_LINES * 64);
+    assert!(set_index(Set::Trusted) < SETS);
+    // A near line lies in one cache line.
+    assert!(core::mem::offset_of!(Head, near).is_multiple_of(64));
+};
 
-impl Header {
-    pub const fn to_line(&self) -> Line {
-        [
-            LAYOUT as u64
-                | (self.mode as u64) << 16
-                | (self.passes_by_default as u64) << 24
-                | (self.services as u64) << 32
-                | (self.malformed_mode as u64) << 40,
-            self.number,
-            self.deny.v4.to_word(),
-            self.deny.v6.to_word(),
-            self.allow.v4.to_word(),
-            self.allow.v6.to_word(),
-            self.any.v4.to_word(),
-            self.any.v6.to_word(),
-        ]
-    }
-}
-
-impl Service {
-    pub const fn to_line(&self) -> Line {
-        [self.mode as u64, self.allow.v4.to_word(), self.allow.v6.to_word(), 0, 0, 0, 0, 0]
-    }
-}
-
-/// Returns the line and the byte in it that say what a port belongs to.
+/// Returns the set's place in [`Head::sets`].
 #[inline(always)]
-pub const fn port_place(tcp: bool, port: u16) -> (u32, u32) {
-    let index = (if tcp { 0 } else { 65_536 }) + port as u32;
-    (PORTS_FIRST_LINE + index / PORTS_PER_LINE, index % PORTS_PER_LINE)
+pub const fn set_index(set: Set) -> usize {
+    match set {
+        Set::Service(service) => service as usize & SERVICES_MAX,
+        Set::Deny => SERVICES_MAX + 1,
+        Set::Allow => SERVICES_MAX + 2,
+        Set::AnyService => SERVICES_MAX + 3,
+        Set::Trusted => SERVICES_MAX + 4,
+    }
+}
+
+/// Returns a port's place in [`Head::ports`].
+#[inline(always)]
+pub const fn port_index(tcp: bool, port: u16) -> usize {
+    (if tcp { 0 } else { 65_536 }) + port as usize
 }
 
 /// Returns the byte that stands for a port's target.
@@ -118,88 +116,118 @@ pub const fn port_byte(target: Target) -> u8 {
     }
 }
 
-/// A generation, read through its lines.
-pub struct Generation<'a, L> {
-    lines: &'a L,
-    header: &'a Line,
+impl FirstLines {
+    /// Lines that no generation has, so that a set without a table holds nothing.
+    pub const NOWHERE: Self = Self { v4: 1 << 31, v6: 1 << 31 };
 }
 
-impl<'a, L: Lines> Generation<'a, L> {
-    /// Returns nothing for a table without a first line.
+impl Header {
+    /// Notes that a set has addresses of the family `version` (4, else IPv6).
+    pub fn fill(&mut self, set: Set, version: u8) {
+        let (own, bit) = Self::place_of(set);
+        let bits = if own { &mut self.own_sets } else { &mut self.common_sets };
+        bits[family(version)] |= 1 << bit;
+    }
+
+    /// Tells whether a set has an address of the family `version`.
     #[inline(always)]
-    pub fn open(lines: &'a L) -> Option<Self> {
-        Some(Self { lines, header: lines.line(0)? })
+    pub const fn has(&self, set: Set, version: u8) -> bool {
+        let (own, bit) = Self::place_of(set);
+        let bits = if own { &self.own_sets } else { &self.common_sets };
+        bits[family(version)] >> bit & 1 != 0
     }
 
-    /// Returns the version of the layout in which the generation was written.
-    pub fn layout(&self) -> u16 {
-        self.header[0] as u16
+    /// Returns whether the set is a service's own, and its bit.
+    #[inline(always)]
+    const fn place_of(set: Set) -> (bool, u32) {
+        let index = set_index(set) as u32;
+        (index <= SERVICES_MAX as u32, index & SERVICES_MAX as u32)
+    }
+}
+
+/// A generation: its head, and whatever gives the lines behind the near ones, counted from their first.
+#[derive(Clone, Copy)]
+pub struct Generation<'a, F> {
+    pub head: &'a Head,
+    pub far: F,
+}
+
+impl<F: Lines> Lines for Generation<'_, F> {
+    #[inline(always)]
+    fn line(&self, index: u32) -> Option<&Line> {
+        match index.checked_sub(NEAR_LINES as u32) {
+            // Forgotten, so that the bound is made sure of here, in the register that counts.
+            None => Some(&self.head.near[self.far.forget(index) as usize & (NEAR_LINES - 1)]),
+            Some(far) => self.far.line(far),
+        }
     }
 
+    #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        self.far.forget(value)
+    }
+}
+
+impl<F: Lines> Generation<'_, F> {
     #[inline(always)]
     pub fn number(&self) -> u64 {
-        self.header[1]
+        self.head.header.number
     }
 
     #[inline(always)]
     pub fn passes_by_default(&self) -> bool {
-        (self.header[0] >> 24) & 0xff != 0
+        self.head.header.passes_by_default != 0
     }
 
-    /// Returns what a port belongs to; a port whose line is missing belongs to no service.
+    /// Returns what a port belongs to.
     #[inline(always)]
     pub fn target(&self, tcp: bool, port: u16) -> Target {
-        let (line, byte) = port_place(tcp, port);
-        let Some(line) = self.lines.line(line) else { return Target::Unnamed };
-        match (line[(byte / 8) as usize & 7] >> ((byte % 8) * 8)) as u8 {
+        match self.head.ports[port_index(tcp, port) & (PORTS - 1)] {
             0 => Target::Unnamed,
             PORT_FAILSAFE => Target::Failsafe,
-            service => Target::Service(service & 0x3f),
+            service => Target::Service(service & SERVICES_MAX as u8),
         }
     }
 
-    /// Returns the mode that a service's drops follow; one whose line is missing is enforced.
+    /// Returns the mode that a service's drops follow.
     #[inline(always)]
     pub fn mode(&self, service: u8) -> Mode {
-        let word = match service {
-            0 => self.header[0] >> 16,
-            _ => match self.service(service) {
-                Some(line) => line[0],
-                None => return Mode::Enforce,
-            },
-        };
-        mode_of(word)
+        mode(self.head.header.monitored >> (service & SERVICES_MAX as u8))
     }
 
     /// Returns the mode of packets so malformed that no service can be told from them.
     #[inline(always)]
     pub fn malformed_mode(&self) -> Mode {
-        mode_of(self.header[0] >> 40)
+        mode(self.head.header.malformed_mode)
     }
 
-    /// Returns where the half of a set lies that a packet of this version asks.
+    /// Tells whether the set has an address of the family `version` (4, else IPv6).
     #[inline(always)]
-    pub fn set(&self, set: Set, version: u8) -> SetRef {
-        let family = (version != 4) as usize;
-        let word = match set {
-            Set::Deny => self.header[2 + family],
-            Set::Allow => self.header[4 + family],
-            Set::Any => self.header[6 + family],
-            Set::Service(service) => match self.service(service) {
-                Some(line) => line[1 + family],
-                None => 0,
-            },
-        };
-        SetRef::from_word(word)
+    pub fn has(&self, set: Set, version: u8) -> bool {
+        self.head.header.has(set, version)
     }
 
+    /// Tells whether the set holds the address of the family `version`.
     #[inline(always)]
-    fn service(&self, service: u8) -> Option<&'a Line> {
-        self.lines.line(SERVICES_FIRST_LINE + (service as u32).checked_sub(1)?)
+    pub fn contains(&self, set: Set, version: u8, address: Address) -> bool {
+        self.has(set, version) && self.holds(set_index(set), version, address)
+    }
+
+    /// Tells whether the set at an index holds the address.
+    #[inline(always)]
+    pub fn holds(&self, set: usize, version: u8, address: Address) -> bool {
+        let Some(FirstLines { v4, v6 }) = self.head.sets.get(set) else { return false };
+        prefix::contains(self, if version == 4 { *v4 } else { *v6 }, version, address)
     }
 }
 
+/// Returns the place of a family's bits.
 #[inline(always)]
-const fn mode_of(word: u64) -> Mode {
-    if word & 0xff == Mode::Monitor as u64 { Mode::Monitor } else { Mode::Enforce }
+const fn family(version: u8) -> usize {
+    (version != 4) as usize
+}
+
+#[inline(always)]
+const fn mode(bit: u64) -> Mode {
+    if bit & 1 == Mode::Monitor as u64 { Mode::Monitor } else { Mode::Enforce }
 }

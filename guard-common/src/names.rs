@@ -6,17 +6,21 @@ pub const PROGRAM_GUARD: &str = "guard";
 /// The XDP program that reports what the running CPU's gates hold; run by test_run, never attached.
 pub const PROGRAM_FLUSH: &str = "guard_flush";
 
-/// Array of maps, [`crate::generation::SLOTS`] slots: a generation each.
+/// Array of maps, one a slot: an array of one [`crate::generation::Head`].
+pub const HEADS: &str = "HEADS";
+/// Array of maps, one a slot: arrays of [`crate::prefix::Line`], those behind the near lines of the slot's head.
 pub const POLICY: &str = "POLICY";
 /// Array of one [`crate::generation::Live`].
 pub const LIVE: &str = "LIVE";
 /// Hash from 16 address bytes to nothing of meaning: own addresses of guarded interfaces, each as
 /// [`crate::address::Address::on_interface`].
 pub const ADDRESSES: &str = "ADDRESSES";
-/// Array of one u64: [`crate::records::address_bit`] of every key in `ADDRESSES`.
+/// Array of [`crate::records::ADDRESS_WORDS`] u64: [`crate::records::address_bit`] of every key in `ADDRESSES`.
 pub const ADDRESS_BITS: &str = "ADDRESS_BITS";
 /// Per-CPU array of [`crate::records::Counter`], by [`crate::records::counter_index`].
 pub const COUNTERS: &str = "COUNTERS";
+/// Array of names of services, by number ([`crate::records::SERVICES_LENGTH`]); only the daemon reads and writes it.
+pub const SERVICES: &str = "SERVICES";
 /// Per-CPU array of [`crate::records::Counter`], by [`crate::packet::LinkType`].
 pub const LINK_TYPES: &str = "LINK_TYPES";
 /// Per-CPU array of [`crate::records::GateSet`].
@@ -30,7 +34,9 @@ pub const EVENTS: &str = "EVENTS";
 
 /// Global of type u64: the random seed of the gates' hash.
 pub const GATE_SEED: &str = "GATE_SEED";
+/// Global of type u64: milliseconds of one of the kernel's ticks, times 2^16.
+pub const TICK_MS: &str = "TICK_MS";
 
 /// Every map that guard's own code names.
-pub const MAPS: [&str; 10] =
-    [POLICY, LIVE, ADDRESSES, ADDRESS_BITS, COUNTERS, LINK_TYPES, GATES, BUDGET, UNREPORTED, EVENTS];
+pub const MAPS: [&str; 12] =
+    [HEADS, POLICY, LIVE, ADDRESSES, ADDRESS_BITS, COUNTERS, SERVICES, LINK_TYPES, GATES, BUDGET, UNREPORTED, EVENTS];

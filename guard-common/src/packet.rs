@@ -10,7 +10,10 @@ use crate::address::Address;
 
 /// The bytes of a frame, from the Ethernet header on.
 pub trait Frame {
-    /// Returns the length of the whole frame in bytes, also where only its beginning can be read at once.
+    /// Returns the length of the frame in bytes, also where only its beginning can be read at once.
+    ///
+    /// A beginning may be given as a frame of its own: the answer is `Malformed` unless it is that for the whole frame, but for
+    /// the length of a packet whose header says none (BIG TCP).
     fn length(&self) -> u32;
 
     /// Returns `N` bytes from `offset` on, or nothing where the frame does not have them.

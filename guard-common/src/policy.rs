@@ -97,6 +97,10 @@ pub enum Mode {
     Monitor = 1,
 }
 
+impl Mode {
+    pub const ALL: [Self; 2] = [Self::Enforce, Self::Monitor];
+}
+
 /// What a packet is addressed to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Target {
@@ -134,7 +138,7 @@ pub trait Facts {
     fn is_own_address(&self, address: Address) -> bool;
 }
 
-/// The sets that a decision asks for a packet's source.
+/// The sets of sources.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Set {
     /// Blocked everywhere.
@@ -143,8 +147,10 @@ pub enum Set {
     Allow,
     /// What a service adds to `Allow`.
     Service(u8),
-    /// The union of `Allow` and all services' sets.
-    Any,
+    /// The union of what all services add.
+    AnyService,
+    /// Exempt from limits and from bans by the machine; asked where one would drop, so by nothing yet.
+    Trusted,
 }
 
 /// A verdict with its reason and the service that it counts for.
@@ -187,25 +193,16 @@ fn reason<F: Facts>(packet: &Packet, target: Target, facts: &F) -> Reason {
     if facts.contains(Set::Deny, packet) {
         return Reason::Blocked;
     }
-    match target {
-        Target::Failsafe => Reason::Failsafe,
-        Target::Unnamed if facts.passes_by_default() => Reason::Default,
-        Target::Unnamed if packet.has_ports() => allowed_or(facts.contains(Set::Allow, packet), Reason::NotAllowed),
-        Target::Unnamed => allowed_or(facts.contains(Set::Any, packet), refusal_without_ports(packet)),
-        Target::Service(service) => allowed_or(
-            facts.contains(Set::Allow, packet) || facts.contains(Set::Service(service), packet),
-            Reason::NotAllowed,
-        ),
+    let added = match target {
+        Target::Failsafe => return Reason::Failsafe,
+        Target::Unnamed if facts.passes_by_default() => return Reason::Default,
+        Target::Unnamed if packet.has_ports() => None,
+        Target::Unnamed => Some(Set::AnyService),
+        Target::Service(service) => Some(Set::Service(service)),
+    };
+    if facts.contains(Set::Allow, packet) || added.is_some_and(|set| facts.contains(set, packet)) {
+        return Reason::Allowed;
     }
-}
-
-#[inline(always)]
-const fn allowed_or(allowed: bool, refusal: Reason) -> Reason {
-    if allowed { Reason::Allowed } else { refusal }
-}
-
-#[inline(always)]
-const fn refusal_without_ports(packet: &Packet) -> Reason {
     match packet.fragment {
         Fragment::Later => Reason::Fragment,
         Fragment::Whole | Fragment::First => Reason::NotAllowed,

@@ -6,13 +6,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
     address::Address,
-    policy::{REASONS_MAX, Reason, SERVICES_MAX},
+    policy::{Mode, REASONS_MAX, Reason, SERVICES_MAX},
 };
 
 /// The version of every layout here. State of another version is not adopted.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
-/// One CPU's count of packets and of their frames' bytes.
+/// One CPU's count of packets and of their frames' bytes; of a frame that goes on in pages behind the end of its packet, those of
+/// its first piece.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]
 pub struct Counter {
@@ -21,13 +22,22 @@ pub struct Counter {
 }
 
 /// Entries of `COUNTERS`.
-pub const COUNTERS_LENGTH: usize = (SERVICES_MAX + 1) * REASONS_MAX;
+pub const COUNTERS_LENGTH: usize = (SERVICES_MAX + 1) * Mode::ALL.len() * REASONS_MAX;
 
-/// Returns the index of the counter of a service and the number of a [`Reason`].
+/// Returns the index of the counter of a service, the number of a [`Mode`] and that of a [`Reason`].
+///
+/// The mode is that of a drop; what passed is counted under 0, whatever its service's mode is.
 #[inline(always)]
-pub const fn counter_index(service: u8, reason: u8) -> u32 {
-    service as u32 * REASONS_MAX as u32 + reason as u32
+pub const fn counter_index(service: u8, mode: u32, reason: u8) -> u32 {
+    (service as u32 * Mode::ALL.len() as u32 + mode) * REASONS_MAX as u32 + reason as u32
 }
+
+/// Entries of `SERVICES`: a service's name each, at its number, filled up with zeros. Entry 0, which no service has,
+/// begins with a native-endian u64 whose bits say which numbers the generation in force uses.
+pub const SERVICES_LENGTH: usize = SERVICES_MAX + 1;
+
+/// The longest name of a service, in bytes.
+pub const SERVICE_NAME_MAX: usize = 32;
 
 /// Entries of `LINK_TYPES`.
 pub const LINK_TYPES_LENGTH: usize = crate::packet::LinkType::ALL.len();
@@ -71,7 +81,7 @@ pub const GATE_WAYS: usize = 4;
 /// Sets of gates on each CPU; a power of two.
 pub const GATE_SETS: usize = 512;
 
-/// Four gates that share a hash: each holds back the events of one (source, reason).
+/// Four gates that share a hash: each holds back the events of one (source, reason, mode).
 ///
 /// The first 64 bytes decide; a gate's event is touched only when one is reported. A way with tag 0 is free.
 #[derive(Clone, Copy)]
@@ -79,7 +89,7 @@ pub const GATE_SETS: usize = 512;
 pub struct GateSet {
     /// The part of the hash that the set's place does not tell, never 0 in use.
     pub tags: [u32; GATE_WAYS],
-    /// When the way last reported: CLOCK_MONOTONIC in ms, its low 32 bits.
+    /// When the way last reported: the kernel's ticks in ms, the low 32 bits.
     pub reported_ms: [u32; GATE_WAYS],
     /// Packets that came since.
     pub pending: [u64; GATE_WAYS],
@@ -99,7 +109,7 @@ pub const BUDGET_WINDOW_MS: u32 = 1_000;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]
 pub struct Budget {
-    /// When the window began: CLOCK_MONOTONIC in ms, its low 32 bits.
+    /// When the window began: the kernel's ticks in ms, the low 32 bits.
     pub window_ms: u32,
     /// Events reported in it.
     pub spent: u32,
@@ -116,7 +126,7 @@ pub struct Unreported {
 }
 
 /// Sets of gates that one run of the flush program visits.
-pub const FLUSH_SETS: u32 = 128;
+pub const FLUSH_SETS: u32 = 32;
 
 /// The flush program's input, in place of a frame: the Ethernet header that test_run demands, then the request.
 ///
@@ -146,14 +156,19 @@ impl FlushRequest {
     }
 }
 
-/// Returns the bit of `ADDRESS_BITS` that is set while the address may be in `ADDRESSES`.
+/// Words of `ADDRESS_BITS`: so many that a stranger's address is rarely taken for one that may be an own one.
+pub const ADDRESS_WORDS: usize = 64;
+
+/// Returns the word of `ADDRESS_BITS`, and its bit, that is set while the address may be in `ADDRESSES`.
 #[inline(always)]
-pub const fn address_bit(address: Address) -> u64 {
+pub const fn address_bit(address: Address) -> (u32, u64) {
     // Fibonacci hashing: the top bits of a product with 2^64 / phi depend on all bits of the factor.
-    1 << ((address.high ^ address.low).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
+    let hash = (address.high ^ address.low).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((hash >> 58) as u32, 1 << ((hash >> 52) & 63))
 }
 
 const _: () = {
+    assert!(ADDRESS_WORDS == 1 << 6);
     assert!(size_of::<Counter>() == 16);
     assert!(size_of::<BlockEvent>() == 80);
     assert!(size_of::<GateSet>() == 64 + GATE_WAYS * 80);

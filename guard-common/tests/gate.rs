@@ -12,7 +12,7 @@ use proptest::{collection::vec, prelude::*};
 
 const CAUSE: Cause = Cause { reason: Reason::NotAllowed as u8, mode: Mode::Enforce as u32 };
 const MONITORED: Cause = Cause { mode: Mode::Monitor as u32, ..CAUSE };
-const SECOND_NS: u64 = 1_000_000_000;
+const SECOND_MS: u32 = 1_000;
 
 /// A ring of a certain room, and the counters beside it.
 #[derive(Default)]
@@ -21,6 +21,7 @@ struct Ring {
     events: RefCell<Vec<BlockEvent>>,
     merged: RefCell<u64>,
     lost: RefCell<u64>,
+    time_ns: RefCell<u64>,
 }
 
 impl Ring {
@@ -38,6 +39,10 @@ impl Ring {
 }
 
 impl Outlet for Ring {
+    fn time_ns(&self) -> u64 {
+        *self.time_ns.borrow()
+    }
+
     fn report(&self, event: &BlockEvent) -> bool {
         let mut room = self.room.borrow_mut();
         if *room == 0 {
@@ -76,24 +81,24 @@ impl Gates {
     }
 
     /// A packet of a source that shares this set with every other one.
-    fn block(&mut self, source: u64, time_ns: u64) {
-        self.block_for(CAUSE, source, time_ns);
+    fn block(&mut self, source: u64, now_ms: u32) {
+        self.block_for(CAUSE, source, now_ms);
     }
 
-    fn block_for(&mut self, cause: Cause, source: u64, time_ns: u64) {
+    fn block_for(&mut self, cause: Cause, source: u64, now_ms: u32) {
         let source = Address { high: 0, low: source };
         let place = Place { set: 0, tag: Place::of(source, cause, 1).tag };
         let describe = |event: &mut BlockEvent| {
             let Cause { reason, mode } = cause;
             *event = BlockEvent { source: source.octets(), reason, mode, ..BlockEvent::default() };
         };
-        let blocked = Blocked { source, cause, time_ns, describe };
+        let blocked = Blocked { source, cause, now_ms, describe };
         admit(&mut self.set, &mut self.budget, &self.ring, place, &blocked);
     }
 
-    fn flush(&mut self, time_ns: u64, age_ms: u32) {
+    fn flush(&mut self, now_ms: u32, age_ms: u32) {
         for way in 0..GATE_WAYS {
-            flush(&mut self.set, way, &mut self.budget, &self.ring, time_ns, age_ms);
+            flush(&mut self.set, way, &mut self.budget, &self.ring, now_ms, age_ms);
         }
     }
 
@@ -109,23 +114,34 @@ impl Gates {
 #[test]
 fn the_first_packet_is_reported_at_once_and_then_one_event_a_second() {
     let mut gates = Gates::new(Ring::with_room(100));
-    let start = 5 * SECOND_NS;
+    let start = 5 * SECOND_MS;
     gates.block(1, start);
     gates.block(1, start + 1);
-    gates.block(1, start + SECOND_NS - 1_000_000);
+    gates.block(1, start + SECOND_MS - 1);
     assert_eq!(gates.ring.counts(), [(1, 1)]);
-    gates.block(1, start + SECOND_NS);
+    gates.block(1, start + SECOND_MS);
     assert_eq!(gates.ring.counts(), [(1, 1), (1, 3)]);
     assert_eq!(gates.pending(), 0);
 }
 
 #[test]
+fn an_event_tells_when_it_was_written() {
+    let mut gates = Gates::new(Ring::with_room(100));
+    for (time_ns, now_ms) in [(17, 0), (18, 1), (19, SECOND_MS)] {
+        *gates.ring.time_ns.borrow_mut() = time_ns;
+        gates.block(1, now_ms);
+    }
+    let times: Vec<u64> = gates.ring.events.borrow().iter().map(|event| event.time_ns).collect();
+    assert_eq!(times, [17, 19]);
+}
+
+#[test]
 fn dropped_and_monitored_packets_of_a_source_are_told_apart() {
     let mut gates = Gates::new(Ring::with_room(100));
-    gates.block_for(CAUSE, 1, SECOND_NS);
-    gates.block_for(MONITORED, 1, SECOND_NS);
-    gates.block_for(MONITORED, 1, SECOND_NS);
-    gates.flush(SECOND_NS, 0);
+    gates.block_for(CAUSE, 1, SECOND_MS);
+    gates.block_for(MONITORED, 1, SECOND_MS);
+    gates.block_for(MONITORED, 1, SECOND_MS);
+    gates.flush(SECOND_MS, 0);
     let modes: Vec<(u32, u64)> = gates.ring.events.borrow().iter().map(|event| (event.mode, event.packets)).collect();
     assert_eq!(modes, [(CAUSE.mode, 1), (MONITORED.mode, 1), (MONITORED.mode, 1)]);
 }
@@ -133,15 +149,15 @@ fn dropped_and_monitored_packets_of_a_source_are_told_apart() {
 #[test]
 fn a_flush_reports_what_was_held_long_enough() {
     let mut gates = Gates::new(Ring::with_room(100));
-    let start = 5 * SECOND_NS;
+    let start = 5 * SECOND_MS;
     gates.block(1, start);
     gates.block(1, start + 1);
-    gates.flush(start + SECOND_NS / 2, 1_000);
+    gates.flush(start + SECOND_MS / 2, 1_000);
     assert_eq!(gates.ring.counts(), [(1, 1)]);
-    gates.flush(start + SECOND_NS, 1_000);
+    gates.flush(start + SECOND_MS, 1_000);
     assert_eq!(gates.ring.counts(), [(1, 1), (1, 1)]);
-    gates.block(1, start + SECOND_NS + 1);
-    gates.flush(start + SECOND_NS + 2, 0);
+    gates.block(1, start + SECOND_MS + 1);
+    gates.flush(start + SECOND_MS + 2, 0);
     assert_eq!(gates.ring.counts(), [(1, 1), (1, 1), (1, 1)]);
 }
 
@@ -149,10 +165,10 @@ fn a_flush_reports_what_was_held_long_enough() {
 fn a_displaced_count_goes_into_an_event_of_its_own_source() {
     let mut gates = Gates::new(Ring::with_room(100));
     for source in 1..=GATE_WAYS as u64 {
-        gates.block(source, source * 1_000_000);
-        gates.block(source, source * 1_000_000 + 1);
+        gates.block(source, source as u32);
+        gates.block(source, source as u32);
     }
-    gates.block(99, 10_000_000);
+    gates.block(99, 10);
     let counts = gates.ring.counts();
     assert_eq!(counts[GATE_WAYS..], [(1, 1), (99, 1)], "the way that reported longest ago is given up");
 }
@@ -167,7 +183,7 @@ fn beyond_the_budget_newcomers_are_merged_and_gates_keep_their_sources() {
     assert_eq!(*gates.ring.merged.borrow(), 1);
     assert_eq!(gates.ring.events.borrow().len(), BUDGET_EVENTS as usize);
     // A new window.
-    gates.block(7_778, SECOND_NS);
+    gates.block(7_778, SECOND_MS);
     assert_eq!(*gates.ring.merged.borrow(), 1);
 }
 
@@ -175,10 +191,10 @@ fn beyond_the_budget_newcomers_are_merged_and_gates_keep_their_sources() {
 fn a_full_ring_keeps_the_count_for_the_next_try() {
     let mut gates = Gates::new(Ring::with_room(0));
     gates.block(1, 0);
-    gates.block(1, SECOND_NS);
+    gates.block(1, SECOND_MS);
     assert_eq!((gates.ring.reported(), gates.pending()), (0, 2));
     *gates.ring.room.borrow_mut() = 1;
-    gates.block(1, 2 * SECOND_NS);
+    gates.block(1, 2 * SECOND_MS);
     assert_eq!((gates.ring.reported(), gates.pending()), (3, 0));
 }
 
@@ -186,7 +202,7 @@ fn a_full_ring_keeps_the_count_for_the_next_try() {
 fn a_displaced_count_without_room_is_lost_and_counted() {
     let mut gates = Gates::new(Ring::with_room(0));
     for source in 1..=GATE_WAYS as u64 + 1 {
-        gates.block(source, source * 1_000_000);
+        gates.block(source, source as u32);
     }
     assert_eq!((*gates.ring.lost.borrow(), gates.pending()), (1, GATE_WAYS as u64));
 }
@@ -210,16 +226,17 @@ fn places_are_spread_and_depend_on_seed_and_cause() {
 proptest! {
     #[test]
     fn every_packet_is_in_exactly_one_place(
-        packets in vec((0u64..12, 0u64..400_000_000, any::<bool>()), 1..600),
+        start: u32,
+        packets in vec((0u64..12, 0u32..400, any::<bool>()), 1..600),
         room in 0usize..40,
     ) {
         let mut gates = Gates::new(Ring::with_room(room));
-        let mut now = 0;
+        let mut now_ms = start;
         for (sent, (source, gap, flushed)) in (1..).zip(packets) {
-            now += gap;
-            gates.block(source, now);
+            now_ms = now_ms.wrapping_add(gap);
+            gates.block(source, now_ms);
             if flushed {
-                gates.flush(now, 1_000);
+                gates.flush(now_ms, 1_000);
             }
             prop_assert_eq!(gates.accounted(), sent);
         }

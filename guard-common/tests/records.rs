@@ -4,36 +4,44 @@ use std::collections::BTreeSet;
 
 use guard_common::{
     address::Address,
-    policy::{REASONS_MAX, Reason, SERVICES_MAX},
-    records::{COUNTERS_LENGTH, FlushRequest, address_bit, counter_index},
+    policy::{Mode, REASONS_MAX, Reason, SERVICES_MAX},
+    records::{ADDRESS_WORDS, COUNTERS_LENGTH, FlushRequest, address_bit, counter_index},
 };
 use proptest::prelude::*;
 
 #[test]
-fn every_service_and_reason_has_a_counter_of_its_own() {
+fn every_service_mode_and_reason_has_a_counter_of_its_own() {
     let mut taken = BTreeSet::new();
     for service in 0..=SERVICES_MAX as u8 {
-        for reason in Reason::ALL {
-            let index = counter_index(service, reason as u8);
-            assert!((index as usize) < COUNTERS_LENGTH, "service {service}, {reason:?}: {index}");
-            assert!(taken.insert(index), "service {service}, {reason:?}: {index}");
-            assert_eq!(index as usize / REASONS_MAX, usize::from(service), "{reason:?}");
-            assert_eq!(Reason::from_number((index as usize % REASONS_MAX) as u8), Some(reason), "service {service}");
+        for mode in Mode::ALL {
+            for reason in Reason::ALL {
+                let case = format!("service {service}, {mode:?}, {reason:?}");
+                let index = counter_index(service, mode as u32, reason as u8);
+                assert!((index as usize) < COUNTERS_LENGTH, "{case}: {index}");
+                assert!(taken.insert(index), "{case}: {index}");
+                let (row, number) = (index as usize / REASONS_MAX, index as usize % REASONS_MAX);
+                assert_eq!(
+                    (row / Mode::ALL.len(), row % Mode::ALL.len()),
+                    (usize::from(service), mode as usize),
+                    "{case}"
+                );
+                assert_eq!(Reason::from_number(number as u8), Some(reason), "{case}");
+            }
         }
     }
 }
 
 #[test]
 fn address_bits_tell_neighbours_apart() {
-    let bits = (0..=u8::MAX).map(|last| address_bit(Address::from_v4([192, 0, 2, last])));
-    let used = bits.fold(0, |all, bit| all | bit);
-    assert!(used.count_ones() > 32, "{used:#018x}");
+    let used: BTreeSet<_> = (0..=u8::MAX).map(|last| address_bit(Address::from_v4([192, 0, 2, last]))).collect();
+    assert!(used.len() > 230, "{}", used.len());
 }
 
 proptest! {
     #[test]
     fn an_address_has_one_bit(high: u64, low: u64) {
-        prop_assert_eq!(address_bit(Address { high, low }).count_ones(), 1);
+        let (word, bit) = address_bit(Address { high, low });
+        prop_assert!((word as usize) < ADDRESS_WORDS && bit.is_power_of_two(), "{word}, {bit:#x}");
     }
 
     #[test]

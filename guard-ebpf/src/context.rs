@@ -12,6 +12,8 @@ use guard_common::packet::{Frame, Packet};
 const OFFSET_MASK: usize = 0x7fff;
 
 /// The part of a frame that lies in one piece, read in place.
+///
+/// Whether there is more of the frame only a call tells, so one is taken for whole until its headers say more.
 pub(crate) struct LinearFrame {
     start: usize,
     end: usize,
@@ -21,18 +23,14 @@ pub(crate) struct LinearFrame {
 impl LinearFrame {
     #[inline(always)]
     pub(crate) fn new(context: &XdpContext) -> Self {
-        Self { start: context.data(), end: context.data_end(), length: frame_length(context) }
+        let (start, end) = (context.data(), context.data_end());
+        Self { start, end, length: (end - start) as u32 }
     }
 
-    /// Tells whether the frame goes on in pages that cannot be read in place.
+    /// Returns the same piece, known to be part of a frame of `length` bytes.
     #[inline(always)]
-    pub(crate) fn is_partial(&self) -> bool {
-        self.length > (self.end - self.start) as u32
-    }
-
-    #[inline(always)]
-    pub(crate) fn bytes(&self) -> u32 {
-        self.length
+    pub(crate) fn of(context: &XdpContext, length: u32) -> Self {
+        Self { start: context.data(), end: context.data_end(), length }
     }
 
     /// Makes the verifier forget what it knows of a packet's small fields from how they were read.
@@ -82,8 +80,8 @@ pub(crate) struct PagedFrame<'a> {
 
 impl<'a> PagedFrame<'a> {
     #[inline(always)]
-    pub(crate) fn new(context: &'a XdpContext) -> Self {
-        Self { context, length: frame_length(context) }
+    pub(crate) fn new(context: &'a XdpContext, length: u32) -> Self {
+        Self { context, length }
     }
 }
 
@@ -125,6 +123,13 @@ pub(crate) fn now_ns() -> u64 {
     unsafe { helpers::bpf_ktime_get_coarse_ns() }
 }
 
+/// Returns the kernel's count of ticks, which the verifier replaces by a load.
+#[inline(always)]
+pub(crate) fn ticks() -> u64 {
+    // SAFETY: the helper takes nothing and has no failure.
+    unsafe { helpers::generated::bpf_jiffies64() }
+}
+
 /// Returns the index of the interface on which the packet came.
 #[inline(always)]
 pub(crate) fn interface(context: &XdpContext) -> u32 {
@@ -144,8 +149,9 @@ pub(crate) fn empty(packet: &mut MaybeUninit<Packet>) -> &mut Packet {
     unsafe { packet.assume_init_mut() }
 }
 
+/// Returns the bytes of the whole frame.
 #[inline(always)]
-fn frame_length(context: &XdpContext) -> u32 {
+pub(crate) fn frame_length(context: &XdpContext) -> u32 {
     // SAFETY: the context is the one that the kernel passed in.
     unsafe { helpers::generated::bpf_xdp_get_buff_len(context.as_ptr().cast()) as u32 }
 }

@@ -8,13 +8,14 @@ use aya_ebpf::{
 };
 use guard_common::{
     address::Address,
-    generation::{Generation, Live, SLOTS},
+    gate::Cause,
+    generation::{Generation, Head, Live, SLOTS, set_index},
     packet::{LinkType, Packet},
-    policy::{Facts, Mode, REASONS_MAX, Set, Target},
-    prefix::{self, Line, Lines, SetRef},
+    policy::{Facts, REASONS_MAX, Set, Target},
+    prefix::{Line, Lines},
     records::{
-        BlockEvent, Budget, COUNTERS_LENGTH, Counter, GATE_SETS, GateSet, LINK_TYPES_LENGTH, Unreported, address_bit,
-        counter_index,
+        ADDRESS_WORDS, BlockEvent, Budget, COUNTERS_LENGTH, Counter, GATE_SETS, GateSet, LINK_TYPES_LENGTH,
+        SERVICE_NAME_MAX, SERVICES_LENGTH, Unreported, address_bit, counter_index,
     },
 };
 
@@ -25,18 +26,22 @@ const ADDRESSES_MAX: usize = 4096;
 
 const EVENTS_BYTES: usize = 1 << 20;
 
-type GenerationMap = Array<Line, 1, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
+type FarLines = Array<Line, 1, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
 
 #[btf_map]
-static POLICY: ArrayOfMaps<GenerationMap, SLOTS> = ArrayOfMaps::new();
+static HEADS: ArrayOfMaps<Array<Head, 1, { BPF_F_MMAPABLE as usize }>, SLOTS> = ArrayOfMaps::new();
+#[btf_map]
+static POLICY: ArrayOfMaps<FarLines, SLOTS> = ArrayOfMaps::new();
 #[btf_map]
 static LIVE: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 #[btf_map]
 static ADDRESSES: HashMap<[u8; 16], u8, ADDRESSES_MAX> = HashMap::new();
 #[btf_map]
-static ADDRESS_BITS: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+static ADDRESS_BITS: Array<u64, ADDRESS_WORDS, { BPF_F_MMAPABLE as usize }> = Array::new();
 #[btf_map]
 static COUNTERS: PerCpuArray<Counter, COUNTERS_LENGTH> = PerCpuArray::new();
+#[btf_map]
+static SERVICES: Array<[u8; SERVICE_NAME_MAX], SERVICES_LENGTH> = Array::new();
 #[btf_map]
 static LINK_TYPES: PerCpuArray<Counter, LINK_TYPES_LENGTH> = PerCpuArray::new();
 #[btf_map]
@@ -50,6 +55,8 @@ static EVENTS: RingBuf<BlockEvent, EVENTS_BYTES> = RingBuf::new();
 
 #[unsafe(no_mangle)]
 static GATE_SEED: u64 = 0;
+#[unsafe(no_mangle)]
+static TICK_MS: u64 = 0;
 
 /// The seed that the daemon set at load.
 #[inline(always)]
@@ -58,24 +65,24 @@ pub(crate) fn gate_seed() -> u64 {
     unsafe { core::ptr::read_volatile(&GATE_SEED) }
 }
 
-/// A generation's lines, as they lie in its map.
-struct Table {
-    lines: &'static GenerationMap,
-    /// The word that named the table: a number of which the verifier knows nothing.
+/// The milliseconds of a tick, times 2^16, that the daemon set at load.
+#[inline(always)]
+pub(crate) fn tick_ms() -> u64 {
+    // SAFETY: as for the seed.
+    unsafe { core::ptr::read_volatile(&TICK_MS) }
+}
+
+/// The lines of a generation that do not lie in its head.
+#[derive(Clone, Copy)]
+pub(crate) struct Far {
+    /// The word that names the generation: a number of which the verifier knows nothing.
     live: u64,
 }
 
-impl Table {
-    #[inline(always)]
-    fn open(live: u64) -> Option<Self> {
-        Some(Self { lines: POLICY.get(Live(live).slot())?, live })
-    }
-}
-
-impl Lines for Table {
+impl Lines for Far {
     #[inline(always)]
     fn line(&self, index: u32) -> Option<&Line> {
-        self.lines.get(index)
+        POLICY.get(Live(self.live).slot())?.get(index)
     }
 
     #[inline(always)]
@@ -84,10 +91,16 @@ impl Lines for Table {
     }
 }
 
+#[inline(always)]
+fn generation(live: u64) -> Option<Generation<'static, Far>> {
+    Some(Generation { head: HEADS.get(Live(live).slot())?.get(0)?, far: Far { live } })
+}
+
 /// The policy in force for one packet: read once, so that one generation decides.
 pub(crate) struct Policy<'a> {
     context: &'a XdpContext,
-    table: Table,
+    live: u64,
+    pub(crate) generation: Generation<'static, Far>,
 }
 
 impl<'a> Policy<'a> {
@@ -96,69 +109,61 @@ impl<'a> Policy<'a> {
         // SAFETY: the pointer is to the one element of an array that is never freed; volatile because the daemon
         // writes it through its own mapping.
         let live = unsafe { LIVE.get_ptr(0)?.read_volatile() };
-        Some(Self { context, table: Table::open(live)? })
-    }
-
-    #[inline(always)]
-    pub(crate) fn mode(&self, service: u8) -> Mode {
-        Generation::open(&self.table).map_or(Mode::Enforce, |generation| generation.mode(service))
-    }
-
-    #[inline(always)]
-    pub(crate) fn malformed_mode(&self) -> Mode {
-        Generation::open(&self.table).map_or(Mode::Enforce, |generation| generation.malformed_mode())
-    }
-
-    #[inline(always)]
-    pub(crate) fn number(&self) -> u64 {
-        Generation::open(&self.table).map_or(0, |generation| generation.number())
+        Some(Self { context, live, generation: generation(live)? })
     }
 }
 
 impl Facts for Policy<'_> {
     #[inline(always)]
     fn target(&self, tcp: bool, port: u16) -> Target {
-        Generation::open(&self.table).map_or(Target::Unnamed, |generation| generation.target(tcp, port))
+        self.generation.target(tcp, port)
     }
 
     #[inline(always)]
     fn passes_by_default(&self) -> bool {
-        Generation::open(&self.table).is_some_and(|generation| generation.passes_by_default())
+        self.generation.passes_by_default()
     }
 
     #[inline(always)]
     fn contains(&self, set: Set, packet: &Packet) -> bool {
-        let Some(generation) = Generation::open(&self.table) else { return false };
-        let set = generation.set(set, packet.version).to_word();
-        set_contains(self.table.live, set, packet.source.high, packet.source.low) != 0
+        let Packet { version, source, .. } = *packet;
+        if let (Set::Allow, 4) = (set, version) {
+            return self.generation.contains(set, version, source);
+        }
+        self.generation.has(set, version)
+            && set_contains(self.live, (set_index(set) as u64) << 8 | version as u64, source.high, source.low) != 0
     }
 
     #[inline(always)]
     fn is_own_address(&self, address: Address) -> bool {
         let address = address.on_interface(interface(self.context));
-        let Some(bits) = ADDRESS_BITS.get_ptr(0) else { return false };
+        let (word, bit) = address_bit(address);
+        let Some(bits) = ADDRESS_BITS.get_ptr(word) else { return false };
         // SAFETY: as for LIVE.
         let bits = unsafe { bits.read_volatile() };
         // SAFETY: the value is never read.
-        bits & address_bit(address) != 0 && unsafe { ADDRESSES.get(&address.octets()) }.is_some()
+        bits & bit != 0 && unsafe { ADDRESSES.get(&address.octets()) }.is_some()
     }
 }
 
-/// Searches a set of the generation that `live` names; not 0 if it holds the address.
+/// Searches a set of the generation that `live` names; not 0 if it holds the address. `place` is the set's index, and the
+/// family's version in the low byte.
 ///
-/// A global function in BTF's sense: the verifier walks through it once, not once for each way that leads here. So it takes
-/// numbers only, and finds the table again by itself.
+/// A global function in BTF's sense: the verifier walks through it once, not once for each set that is asked. So it takes
+/// numbers only, and finds the generation again by itself. IPv4's `allow` is searched in place: where the processor's returns
+/// are guarded (`spec_rstack_overflow`), a call costs as much as a search.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn set_contains(live: u64, set: u64, high: u64, low: u64) -> u32 {
-    let Some(table) = Table::open(live) else { return 0 };
-    prefix::contains(&table, SetRef::from_word(set), Address { high, low }) as u32
+extern "C" fn set_contains(live: u64, place: u64, high: u64, low: u64) -> u32 {
+    let Some(generation) = generation(live) else { return 0 };
+    generation.holds((place >> 8) as usize, place as u8, Address { high, low }) as u32
 }
 
-/// Counts a decided packet. `reason` is the number of a [`Reason`](guard_common::policy::Reason).
+/// Counts a decided packet under the numbers of its [`Mode`](guard_common::policy::Mode) and
+/// [`Reason`](guard_common::policy::Reason).
 #[inline(always)]
-pub(crate) fn count(service: u8, reason: u8, bytes: u32) {
-    add(COUNTERS.get_ptr_mut(counter_index(service, reason)), bytes);
+pub(crate) fn count(service: u8, cause: Cause, bytes: u32) {
+    add(COUNTERS.get_ptr_mut(counter_index(service, cause.mode, cause.reason)), bytes);
 }
 
 /// Counts a frame that carries no IP packet.

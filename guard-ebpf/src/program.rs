@@ -11,7 +11,7 @@ use guard_common::{
 };
 
 use crate::{
-    context::{LinearFrame, PagedFrame, empty},
+    context::{LinearFrame, PagedFrame, empty, frame_length},
     events,
     maps::{self, Policy},
 };
@@ -23,8 +23,12 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
     let mut room = MaybeUninit::uninit();
     let packet = empty(&mut room);
     let mut parsed = packet::parse(&frame, packet);
-    if parsed == Parsed::Malformed && frame.is_partial() {
-        parsed = parse_paged(&context, packet);
+    let mut bytes = frame.length();
+    if parsed != Parsed::Ip {
+        bytes = frame_length(&context);
+        if parsed == Parsed::Malformed && bytes > frame.length() {
+            parsed = parse_partial(&context, bytes, packet);
+        }
     }
     // Nothing is attached before a policy is live; if it were gone all the same, nothing would pass.
     let Some(policy) = Policy::live(&context) else { return xdp_action::XDP_ABORTED };
@@ -33,26 +37,30 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
             frame.forget_packet(packet);
             decide(packet, &policy)
         }
-        Parsed::NotIp(link_type) => return pass_link(link_type, frame.bytes()),
+        Parsed::NotIp(link_type) => return pass_link(link_type, bytes),
         Parsed::Malformed => Decision { service: 0, reason: Reason::Malformed },
     };
     let drops = frame.forget((decision.reason.verdict() == Verdict::Drop) as u32) != 0;
     let reason = frame.forget(decision.reason as u32) as u8;
     let service = frame.forget(decision.service as u32) as u8;
 
-    maps::count(service, reason, frame.bytes());
+    let mode = if !drops {
+        Mode::Enforce
+    } else if parsed == Parsed::Malformed {
+        // A packet that the parser gave up on may be meant for any service, and Linux may understand it.
+        policy.generation.malformed_mode()
+    } else {
+        policy.generation.mode(service)
+    };
+    let cause = Cause { reason, mode: frame.forget(mode as u32) & 1 };
+    maps::count(service, cause, bytes);
     let source = packet.source.octets();
     debug!(&context, "{:i} port {} reason {} service {}", source, packet.destination_port, reason, service);
     if !drops {
         return xdp_action::XDP_PASS;
     }
-    // A packet that the parser gave up on may be meant for any service, and Linux may understand it.
-    let mode = if parsed == Parsed::Malformed { policy.malformed_mode() } else { policy.mode(service) };
-    events::block(&context, packet, service, Cause { reason, mode: mode as u32 }, &policy);
-    match mode {
-        Mode::Enforce => xdp_action::XDP_DROP,
-        Mode::Monitor => xdp_action::XDP_PASS,
-    }
+    events::block(&context, packet, service, cause, &policy);
+    if cause.mode == Mode::Monitor as u32 { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
 }
 
 /// Reports what this CPU's gates hold, for some of them; run by the daemon through test_run, never attached.
@@ -62,16 +70,22 @@ pub(crate) fn guard_flush(context: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
-/// Reads a frame whose headers may go on in its pages. Apart, because it is rare and every read of it is a call.
+/// Reads a frame of which only a part can be read in place, `length` bytes in all. Apart, because it is rare.
 #[inline(never)]
-fn parse_paged(context: &XdpContext, packet: &mut Packet) -> Parsed {
+fn parse_partial(context: &XdpContext, length: u32, packet: &mut Packet) -> Parsed {
     *packet = Packet::default();
-    packet::parse(&PagedFrame::new(context), packet)
+    let parsed = packet::parse(&LinearFrame::of(context, length), packet);
+    if parsed != Parsed::Malformed {
+        return parsed;
+    }
+    *packet = Packet::default();
+    // The headers may go on in the frame's pages.
+    packet::parse(&PagedFrame::new(context, length), packet)
 }
 
 #[inline(always)]
 fn pass_link(link_type: LinkType, bytes: u32) -> u32 {
-    maps::count(0, Reason::NotIp as u8, bytes);
+    maps::count(0, Cause { reason: Reason::NotIp as u8, mode: Mode::Enforce as u32 }, bytes);
     maps::count_link(link_type, bytes);
     xdp_action::XDP_PASS
 }

@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Check(Output),
     /// Show what is guarded and what passed and was dropped
     Status(Output),
+    /// Read the configuration again and enforce it, whole or not at all; the same as SIGHUP to the daemon
+    Reload(Reload),
     /// End enforcement: end a running daemon, and remove its program and tables from the kernel
     Down,
 }
@@ -68,6 +70,13 @@ pub(crate) struct Run {
     /// Log every decision of the kernel program, one line a packet
     #[arg(long)]
     pub(crate) kernel_log: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    /// Do it although most entries of a list vanish
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -37,7 +37,7 @@ use document::Document;
 use environment::Variables;
 use faults::Report;
 use list_file::ListFile;
-use read::{read_if_present, read_text};
+use read::{if_present, read_text};
 use settings::Settings;
 
 pub(crate) use faults::{Faults, Warning};
@@ -92,7 +92,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Faults> {
 fn read_document(sources: &Sources, report: &mut Report) -> Document {
     let (path, text) = match &sources.config {
         Some(path) => (path, read_text(path).map(Some)),
-        None => (&sources.default_config, read_if_present(&sources.default_config)),
+        None => (&sources.default_config, if_present(&sources.default_config, read_text(&sources.default_config))),
     };
     match text {
         Ok(Some(text)) => Document::parse(path, &text, report),

@@ -5,7 +5,7 @@ mod server;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use client::{Unreachable, daemon_pid, status};
+pub(crate) use client::{Unreachable, daemon_pid, reload, status};
 pub(crate) use server::{Control, Question};
 
 /// The version of the protocol.
@@ -22,9 +22,13 @@ struct Request {
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Kind {
     Status,
+    Reload {
+        /// Whether lists may lose most of their entries.
+        force: bool,
+    },
 }
 
 /// An answer: the result, or what was wrong with the request.

@@ -1,51 +1,60 @@
 //! `guard run`: from a checked policy to an enforced one, and what the daemon does from then on.
 
 mod blocks;
+mod candidate;
 mod guarding;
+mod reload;
 mod report;
+mod roster;
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 use tracing::{error, info, warn};
 
 use crate::{
     cli::Run,
-    config::Loaded,
+    config::{Loaded, Sources},
     control::{Control, Question},
-    export::{Names, Writer},
+    export::{Names, Outputs, Writer},
     instance::Instance,
-    kernel::{Counters, FLUSH_AGE, FLUSH_ALL, Flusher, Kernel, LoadOptions},
+    kernel::{Counters, FLUSH_AGE, Flusher, Generations, Kernel, LoadOptions},
     launch::Selection,
     network::Network,
     policy::{Policy, Word as _},
 };
 use blocks::Blocks;
+use candidate::Startup;
 use guarding::Guarding;
+use reload::{Reloads, Request};
+use roster::Roster;
 
 /// How often held-back lines are looked through.
 const LINES_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the kernel's gates are asked for what they hold back.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
-/// How long the last of those are waited for: a CPU may have no time for them.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(3);
 /// How often a stats line is written.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 /// How often interfaces are looked at although netlink is silent: it drops messages under load.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Enforces the policy, and returns once a signal ends the daemon. Enforcement stays.
-pub(crate) fn run(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Result<()> {
+///
+/// `loaded` is what `sources` said; a reload reads them again.
+pub(crate) fn run(instance: Instance, sources: Sources, loaded: Loaded, options: &Run) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(serve(instance, loaded, options))
+    let ended = runtime.block_on(serve(instance, sources, loaded, options));
+    // A configuration that is being read is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
-async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Result<()> {
+async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &Run) -> anyhow::Result<()> {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
@@ -59,12 +68,13 @@ async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Res
     let selection = Selection::new(&loaded.policy.interfaces, &interfaces).check(options.wait)?;
     make_directory(&instance.state_dir)?;
     make_directory(&instance.runtime_dir)?;
-    let writer = Writer::open(&loaded.policy.log)?;
-    let kernel = Kernel::load(&instance, &loaded.policy, LoadOptions { kernel_log: options.kernel_log })?;
+    let writer = Writer::start(Outputs::open(&loaded.policy.log)?);
+    let kernel = Kernel::load(&instance, LoadOptions { kernel_log: options.kernel_log })?;
     let socket = instance.socket();
     let mut control =
         Control::open(&socket).with_context(|| format!("opening the control socket {}", socket.display()))?;
-    let mut daemon = Daemon::start(instance, loaded, kernel, writer, selection)?;
+    let startup = Startup { instance, sources, wait: options.wait, log_level: loaded.log_level.clone() };
+    let mut daemon = Daemon::start(Reloads::new(startup), loaded, kernel, writer, selection).await?;
     daemon.look(&network).await;
     daemon.announce();
 
@@ -76,7 +86,8 @@ async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Res
         tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
-            _ = hangup.recv() => warn!("SIGHUP: this version does not reload; start `guard run` again to change the policy"),
+            _ = hangup.recv() => daemon.request_reload(Request { force: false, answer: None }),
+            step = daemon.reloads.step() => daemon.advance(step, &network).await,
             read = daemon.blocks.read() => read?,
             Some(question) = control.questions.recv() => daemon.answer(question, &network).await,
             Some(()) = network.changes.next() => {
@@ -90,17 +101,22 @@ async fn serve(instance: Instance, loaded: Loaded, options: &Run) -> anyhow::Res
             _ = stats.tick() => daemon.write_stats(),
         }
     };
+    daemon.end_reloads(&network).await;
     drop(control);
     daemon.finish(ended_by).await
 }
 
 /// A guard that enforces.
 struct Daemon {
-    instance: Instance,
-    policy: Policy,
+    policy: Arc<Policy>,
     /// The number of the generation in force.
     generation: u64,
+    /// Those of the last start or reload that succeeded.
     warnings: Vec<String>,
+    reloads: Reloads,
+    roster: Roster,
+    /// Absent while a thread installs a policy.
+    generations: Option<Generations>,
     counters: Counters,
     flusher: Flusher,
     guarding: Guarding,
@@ -109,29 +125,33 @@ struct Daemon {
 
 impl Daemon {
     /// Fills the kernel's tables and then attaches; where anything fails, nothing stays attached that was not before.
-    fn start(
-        instance: Instance,
-        Loaded { policy, warnings, .. }: Loaded,
+    async fn start(
+        reloads: Reloads,
+        Loaded { mut policy, warnings, .. }: Loaded,
         kernel: Kernel,
         writer: Writer,
         selection: Selection,
     ) -> anyhow::Result<Self> {
-        let Kernel { mut generations, addresses, counters, flusher, links, events } = kernel;
-        let generation = generations.install(&policy)?;
+        let Kernel { mut generations, addresses, mut counters, services, flusher, links, events } = kernel;
+        let mut roster = Roster::open(services)?;
+        let interfaces = selection.present.iter().map(|interface| (interface.index, interface.name.clone())).collect();
+        let names = Names { services: roster.names(), interfaces };
+        let mut blocks = Blocks::new(events, writer, names);
+        roster.enroll(&mut policy.services, &mut counters, &flusher, &mut blocks).await?;
+        let generation = generations.install(&policy, None)?;
         let guarding = Guarding::start(links, addresses, &policy, selection)?;
-        let names = Names {
-            services: policy.services.iter().map(|service| service.name.clone()).collect(),
-            interfaces: guarding.names(),
-        };
+        roster.settle(&policy.services);
         Ok(Self {
-            instance,
+            policy: Arc::new(policy),
             generation,
             warnings: warnings.iter().map(ToString::to_string).collect(),
+            reloads,
+            roster,
+            generations: Some(generations),
             counters,
             flusher,
             guarding,
-            blocks: Blocks::new(events, writer, names),
-            policy,
+            blocks,
         })
     }
 
@@ -174,6 +194,7 @@ impl Daemon {
                 Ok(status) => drop(sender.send(status)),
                 Err(error) => error!("status: {:#}", anyhow::Error::from(error)),
             },
+            Question::Reload { force, answer } => self.request_reload(Request { force, answer: Some(answer) }),
         }
     }
 
@@ -186,17 +207,12 @@ impl Daemon {
 
     /// Writes out everything that is held back, and says that enforcement stays.
     async fn finish(mut self, ended_by: &str) -> anyhow::Result<()> {
-        if timeout(FLUSH_PATIENCE, self.flusher.flush(FLUSH_ALL)).await.is_err() {
-            warn!("counts held back in the kernel are left to the next run");
+        if let Err(error) = self.blocks.tell_all(&self.flusher).await {
+            warn!("{error:#}; they are left to the next run");
         }
-        self.blocks.read_all();
-        self.blocks.write_all();
         self.write_stats();
         self.blocks.finish().await;
-        let down = match self.instance.name.as_str() {
-            "default" => "guard down".to_owned(),
-            name => format!("guard --instance {name} down"),
-        };
+        let down = self.reloads.instance().command("down");
         info!("ended by {ended_by}; enforcement stays on {}: `{down}` ends it", self.guarding.describe());
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use std::{io, process::ExitCode};
 
-use crate::{config::Faults, control::Unreachable, export::WriterError, kernel::KernelError, launch::Refusal};
+use crate::{
+    config::Faults, control::Unreachable, export::WriterError, kernel::KernelError, launch::Refusal, reload::Refused,
+};
 
 const FAILED: u8 = 1;
 /// EX_UNAVAILABLE: the daemon does not answer.
@@ -33,7 +35,8 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
 
 /// Tells whether an error is what the operator wrote, one fault a line.
 pub(crate) fn is_configuration(error: &anyhow::Error) -> bool {
-    error.is::<Faults>() || error.is::<Refusal>() || error.is::<WriterError>()
+    let refused_reload = error.downcast_ref::<Refused>().is_some_and(|refused| refused.configuration);
+    refused_reload || error.is::<Faults>() || error.is::<Refusal>() || error.is::<WriterError>()
 }
 
 /// Tells whether an error is a lack of privilege.

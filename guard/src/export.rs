@@ -6,4 +6,4 @@ mod writer;
 
 pub(crate) use eve::{BlockLine, Names, StatsLine};
 pub(crate) use merge::Merger;
-pub(crate) use writer::{Writer, WriterError};
+pub(crate) use writer::{Outputs, Writer, WriterError};

@@ -1,129 +1,143 @@
-//! A policy compiled into a generation's lines, and read back out of them.
+//! A policy compiled into a generation, and read back out of it.
 //!
-//! Knows the policy and the layout, not where the lines end up: the kernel's side is in `kernel`.
+//! Knows the policy and the layout, not where the generation ends up: the kernel's side is in `kernel`.
 
-mod ranges;
+mod sets;
+mod table;
 
 use guard_common::{
     address::Address,
-    generation::{FamilySets, Generation, Header, SERVICES_FIRST_LINE, Service as ServiceLine, port_byte, port_place},
+    generation::{Generation, Head, Header, port_byte, port_index},
     policy::{Mode as KernelMode, Set, Target},
-    prefix::{self, Line, Lines},
+    prefix::{Line, Lines},
 };
 use ipnet::IpNet;
 use thiserror::Error;
+use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use crate::policy::{DefaultVerdict, Entry, Mode, Policy, Port, Protocol};
-use ranges::SetWriter;
+use crate::policy::{DefaultVerdict, Entries, Mode, Policy, Port, Protocol, Ranges, Service};
+use sets::SetWriter;
+pub(crate) use sets::{Directory, Previous};
 
-/// Compiles a policy. The lines hold everything the kernel program asks of it.
-pub(crate) fn compile(policy: &Policy, number: u64) -> Vec<Line> {
-    let mut lines = vec![[0; 8]; SERVICES_FIRST_LINE as usize + policy.services.len()];
-    for (port, target) in ports(policy) {
-        let (line, byte) = port_place(port.protocol == Protocol::Tcp, port.number);
-        lines[line as usize][byte as usize / 8] |= u64::from(port_byte(target)) << (byte % 8 * 8);
-    }
-    let mut sets = SetWriter::new(&mut lines);
-    let deny = sets.write(prefixes(&policy.deny));
-    let allow = sets.write(prefixes(&policy.allow));
-    let any = sets.write(any(policy));
-    let services: Vec<FamilySets> =
-        policy.services.iter().map(|service| sets.write(prefixes(&service.allow))).collect();
-    for ((service, allow), line) in policy.services.iter().zip(services).zip(&mut lines[SERVICES_FIRST_LINE as usize..])
-    {
-        *line = ServiceLine { mode: kernel_mode(service.mode), allow }.to_line();
-    }
-    lines[0] = Header {
-        number,
-        mode: kernel_mode(policy.mode),
-        malformed_mode: kernel_mode(policy.malformed_mode()),
-        passes_by_default: policy.default == DefaultVerdict::Pass,
-        services: policy.services.len() as u8,
-        deny,
-        allow,
-        any,
-    }
-    .to_line();
-    lines
+/// A policy in the form that the kernel's program reads.
+pub(crate) struct Compiled {
+    pub(crate) head: Box<Head>,
+    /// The lines behind the head's.
+    pub(crate) far: Vec<Line>,
+    /// Which lines are whose.
+    pub(crate) directory: Directory,
 }
 
-/// A difference between what was compiled and what the kernel's table says.
+/// Compiles a policy. Sets that are in `previous` as they are wanted are copied from there.
+pub(crate) fn compile<L: Lines>(policy: &Policy, number: u64, previous: Option<&Previous<'_, L>>) -> Compiled {
+    let mut head = Head::new_box_zeroed().expect("memory for a head, or none for anything");
+    for (port, target) in ports(policy) {
+        head.ports[port_index(port.protocol == Protocol::Tcp, port.number)] = port_byte(target);
+    }
+    let monitored = |(number, mode)| if mode == Mode::Monitor { 1_u64 << number } else { 0 };
+    let modes = [(0, policy.mode)].into_iter().chain(services(policy).map(|(number, service)| (number, service.mode)));
+    head.header = Header {
+        passes_by_default: (policy.default == DefaultVerdict::Pass).into(),
+        number,
+        monitored: modes.map(monitored).sum(),
+        malformed_mode: kernel_mode(policy.malformed_mode()) as u64,
+        ..Header::default()
+    };
+    let mut writer = SetWriter::default();
+    for (set, lists) in sets(policy) {
+        writer.add(set, &lists, previous);
+    }
+    let (far, directory) = writer.finish(&mut head);
+    Compiled { head, far, directory }
+}
+
+/// A difference between what was compiled and what the kernel's tables say.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum ReadBackError {
-    #[error("the kernel's table has no first line")]
-    Empty,
+    #[error("the head of generation {number} reads back as something else")]
+    Head { number: u64 },
     #[error("line {line} of generation {number} reads back as something else")]
     Line { number: u64, line: usize },
     #[error("address {address} of prefix {prefix} ({origin}) does not read back as a member of {set:?}")]
     Entry { address: Address, prefix: IpNet, origin: String, set: Set },
+    #[error("address {address}, next to what is listed, reads back as a member of {set:?}")]
+    Outside { address: Address, set: Set },
     #[error("port {port} reads back as {read:?}, not {expected:?}")]
     Port { port: String, read: Target, expected: Target },
 }
 
-/// Reads every entry of the policy back out of `table`, through the reader that the kernel program uses, and every
-/// line against what was compiled.
-pub(crate) fn read_back<L: Lines>(policy: &Policy, compiled: &[Line], table: &L) -> Result<(), ReadBackError> {
-    let generation = Generation::open(table).ok_or(ReadBackError::Empty)?;
-    for (index, line) in compiled.iter().enumerate() {
-        if table.line(index as u32) != Some(line) {
-            return Err(ReadBackError::Line { number: generation.number(), line: index });
+/// Reads every entry and port of the policy back out of the kernel's tables, through the reader that its program uses, asks it
+/// for the addresses next to them, and compares every line with what was compiled.
+pub(crate) fn read_back<L: Lines>(
+    policy: &Policy,
+    compiled: &Compiled,
+    kernel: &Generation<'_, L>,
+) -> Result<(), ReadBackError> {
+    let number = compiled.head.header.number;
+    if kernel.head.as_bytes() != compiled.head.as_bytes() {
+        return Err(ReadBackError::Head { number });
+    }
+    for (line, expected) in compiled.far.iter().enumerate() {
+        if kernel.far.line(line as u32) != Some(expected) {
+            return Err(ReadBackError::Line { number, line });
         }
     }
     for (port, expected) in ports(policy) {
-        let read = generation.target(port.protocol == Protocol::Tcp, port.number);
+        let read = kernel.target(port.protocol == Protocol::Tcp, port.number);
         if read != expected {
             return Err(ReadBackError::Port { port: port.to_string(), read, expected });
         }
     }
-    read_back_set(table, &generation, Set::Deny, policy.deny.iter())?;
-    read_back_set(table, &generation, Set::Allow, policy.allow.iter())?;
-    read_back_set(table, &generation, Set::Any, entries(policy))?;
-    for (number, service) in (1..).zip(&policy.services) {
-        read_back_set(table, &generation, Set::Service(number), service.allow.iter())?;
-    }
-    Ok(())
-}
-
-fn read_back_set<'a, L: Lines>(
-    table: &L,
-    generation: &Generation<'_, L>,
-    set: Set,
-    entries: impl Iterator<Item = &'a Entry>,
-) -> Result<(), ReadBackError> {
-    for entry in entries {
-        let version = if entry.prefix.addr().is_ipv4() { 4 } else { 6 };
-        let place = generation.set(set, version);
-        for ip in [entry.prefix.network(), entry.prefix.broadcast()] {
-            let address = Address::from(ip);
-            if !prefix::contains(table, place, address) {
-                let origin = entry.origin.to_string();
-                return Err(ReadBackError::Entry { address, prefix: entry.prefix, origin, set });
+    for (set, lists) in sets(policy) {
+        let ranges = Ranges::of(lists.iter().flat_map(|list| list.prefixes()));
+        if let Some((_, address)) = beside(&ranges).find(|(version, beside)| kernel.contains(set, *version, *beside)) {
+            return Err(ReadBackError::Outside { address, set });
+        }
+        for list in lists {
+            for (nth, prefix) in list.prefixes().enumerate() {
+                let version = if prefix.addr().is_ipv4() { 4 } else { 6 };
+                let ends = [prefix.network(), prefix.broadcast()].map(Address::from);
+                if let Some(address) = ends.into_iter().find(|end| !kernel.contains(set, version, *end)) {
+                    let origin = list.iter().nth(nth).map(|entry| entry.origin.to_string()).unwrap_or_default();
+                    return Err(ReadBackError::Entry { address, prefix, origin, set });
+                }
             }
         }
     }
     Ok(())
 }
 
+/// The addresses beside ranges, which are in none, each with the version of its family.
+fn beside(ranges: &Ranges) -> impl Iterator<Item = (u8, Address)> + '_ {
+    let v4 = ranges.v4.iter().flat_map(|(first, last)| [first.checked_sub(1), last.checked_add(1)]).flatten();
+    let v6 = ranges.v6.iter().flat_map(|(first, last)| [first.checked_sub(1), last.checked_add(1)]).flatten();
+    let v4 = v4.map(|number| (4, Address::from_v4(number.to_be_bytes())));
+    v4.chain(v6.map(|number| (6, Address::from_octets(number.to_be_bytes()))))
+}
+
 /// Every port that the policy names, with what it belongs to.
 fn ports(policy: &Policy) -> impl Iterator<Item = (Port, Target)> + '_ {
     let failsafe = policy.failsafe_ports.iter().map(|port| (*port, Target::Failsafe));
-    let services = (1..)
-        .zip(&policy.services)
+    let services = services(policy)
         .flat_map(|(number, service)| service.ports.iter().map(move |port| (*port, Target::Service(number))));
     failsafe.chain(services)
 }
 
-/// Every entry that lets a source in somewhere.
-fn entries(policy: &Policy) -> impl Iterator<Item = &Entry> {
-    policy.allow.iter().chain(policy.services.iter().flat_map(|service| &service.allow))
+/// Every set, and the lists of which it is the union.
+pub(crate) fn sets(policy: &Policy) -> Vec<(Set, Vec<&Entries>)> {
+    let own = services(policy).map(|(number, service)| (Set::Service(number), vec![&service.allow]));
+    let any_service = policy.services.iter().map(|service| &service.allow).collect();
+    let common = [
+        (Set::Deny, vec![&policy.deny]),
+        (Set::Allow, vec![&policy.allow]),
+        (Set::AnyService, any_service),
+        (Set::Trusted, vec![&policy.trusted]),
+    ];
+    own.chain(common).collect()
 }
 
-fn any(policy: &Policy) -> impl Iterator<Item = IpNet> + '_ {
-    entries(policy).map(|entry| entry.prefix)
-}
-
-fn prefixes(entries: &[Entry]) -> impl Iterator<Item = IpNet> + '_ {
-    entries.iter().map(|entry| entry.prefix)
+fn services(policy: &Policy) -> impl Iterator<Item = (u8, &Service)> {
+    policy.services.iter().map(|service| (service.number, service))
 }
 
 fn kernel_mode(mode: Mode) -> KernelMode {

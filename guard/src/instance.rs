@@ -19,6 +19,14 @@ impl Instance {
         self.runtime_dir.join(format!("{}.sock", self.name))
     }
 
+    /// A command for this instance, as an operator types it.
+    pub(crate) fn command(&self, subcommand: &str) -> String {
+        match self.name.as_str() {
+            "default" => format!("guard {subcommand}"),
+            name => format!("guard --instance {name} {subcommand}"),
+        }
+    }
+
     /// The directory of everything pinned, on the bpf file system.
     pub(crate) fn pins(&self) -> PathBuf {
         all_pins().join(&self.name)

@@ -12,8 +12,9 @@ mod generations;
 mod links;
 mod log;
 mod privileges;
+mod services;
 mod state;
-mod word;
+mod words;
 
 use std::{io, path::PathBuf};
 
@@ -22,7 +23,10 @@ use aya::{
     programs::{ProgramError, Xdp},
 };
 use guard_common::names;
-use nix::sys::utsname::uname;
+use nix::{
+    sys::utsname::uname,
+    time::{ClockId, clock_getres},
+};
 use thiserror::Error;
 
 pub(crate) use addresses::OwnAddresses;
@@ -31,10 +35,11 @@ pub(crate) use bpffs::{LINKS, remove_pins};
 pub(crate) use counters::{Counters, Totals};
 pub(crate) use events::Events;
 pub(crate) use flush::{FLUSH_AGE, FLUSH_ALL, Flusher};
-pub(crate) use generations::Generations;
+pub(crate) use generations::{Generations, InstallError};
 pub(crate) use links::{AttachError, Attachment, Links};
+pub(crate) use services::ServiceNames;
 
-use crate::{instance::Instance, policy::Policy};
+use crate::instance::Instance;
 
 /// The kernel program, as the build script compiled it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/guard-ebpf"));
@@ -88,6 +93,7 @@ pub(crate) struct Kernel {
     pub(crate) generations: Generations,
     pub(crate) addresses: OwnAddresses,
     pub(crate) counters: Counters,
+    pub(crate) services: ServiceNames,
     pub(crate) flusher: Flusher,
     pub(crate) links: Links,
     pub(crate) events: Events,
@@ -95,26 +101,26 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Loads the program and makes or adopts its tables. Nothing is attached, so nothing changes for any packet.
-    pub(crate) fn load(instance: &Instance, policy: &Policy, options: LoadOptions) -> Result<Self, KernelError> {
+    pub(crate) fn load(instance: &Instance, options: LoadOptions) -> Result<Self, KernelError> {
         privileges::check()?;
         check_version()?;
         let pins = PinDirectory::open(instance)?;
-        let state = state::directory_name(policy);
-        let mut ebpf = load_programs(&pins, &state, options)?;
+        let mut ebpf = load_programs(&pins, options)?;
         Ok(Self {
             generations: Generations::take(&mut ebpf)?,
             addresses: OwnAddresses::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
+            services: ServiceNames::take(&mut ebpf)?,
             events: Events::take(&mut ebpf)?,
             flusher: Flusher::start(&mut ebpf, &pins)?,
-            links: Links::new(ebpf, pins, state),
+            links: Links::new(ebpf, pins),
         })
     }
 }
 
 /// Loads both programs. Maps are taken out only afterwards: a program can't be loaded without its maps.
-fn load_programs(pins: &PinDirectory, state: &str, options: LoadOptions) -> Result<Ebpf, KernelError> {
-    let mut ebpf = load_object(pins, state, options)?;
+fn load_programs(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
+    let mut ebpf = load_object(pins, options)?;
     for name in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH] {
         program(&mut ebpf, name)?.load().map_err(|source| KernelError::Verifier { program: name, source })?;
     }
@@ -124,18 +130,19 @@ fn load_programs(pins: &PinDirectory, state: &str, options: LoadOptions) -> Resu
     Ok(ebpf)
 }
 
-fn load_object(pins: &PinDirectory, state: &str, options: LoadOptions) -> Result<Ebpf, KernelError> {
+fn load_object(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
     let mut seed = [0; 8];
     getrandom(&mut seed)?;
     let seed = u64::from_ne_bytes(seed);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
-    let adopted = state::adopt(pins, state, OBJECT)?;
+    let adopted = state::adopt(pins, OBJECT)?;
     let mut loader = EbpfLoader::new();
-    loader.verifier_log_level(VerifierLogLevel::STATS).override_global(names::GATE_SEED, &seed, true).override_global(
-        aya_log::LEVEL,
-        &log_level,
-        false,
-    );
+    let tick_ms = tick_ms();
+    loader
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global(names::GATE_SEED, &seed, true)
+        .override_global(names::TICK_MS, &tick_ms, true)
+        .override_global(aya_log::LEVEL, &log_level, false);
     for (name, path) in &adopted {
         loader.map_pin_path(name, path);
     }
@@ -154,6 +161,12 @@ where
 {
     let map = ebpf.take_map(name).ok_or(KernelError::Missing(name))?;
     T::try_from(map).map_err(KernelError::map(name))
+}
+
+/// Returns the milliseconds of one of the kernel's ticks, times 2^16: the coarse clock steps with them.
+fn tick_ms() -> u64 {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).expect("every Linux has a coarse clock");
+    ((tick.tv_nsec() as u64) << 16) / 1_000_000
 }
 
 fn check_version() -> Result<(), KernelError> {

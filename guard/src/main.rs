@@ -14,14 +14,24 @@ mod launch;
 mod logging;
 mod network;
 mod policy;
+mod reload;
+#[cfg(test)]
+mod samples;
 mod status;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, BufWriter, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::Parser as _;
+use serde::Serialize;
 
-use cli::{Cli, Command, Global, Output};
+use cli::{Cli, Command, Global, Output, Reload};
 use config::{Faults, Loaded, Sources};
+use policy::Policy;
+use reload::{Outcome, Refused};
 use status::Status;
 
 fn main() -> ExitCode {
@@ -39,12 +49,17 @@ fn execute(Cli { global, command }: &Cli) -> anyhow::Result<ExitCode> {
     let instance = global.instance();
     match command {
         Command::Run(run) => {
-            let loaded = config::load(&sources(global))?;
+            let sources = sources(global);
+            let loaded = config::load(&sources)?;
             logging::start(loaded.log_level.as_deref(), run);
-            daemon::run(instance, loaded, run)?;
+            daemon::run(instance, sources, loaded, run)?;
         }
         Command::Check(output) => print_check(&config::load(&sources(global))?, output)?,
         Command::Status(output) => return print_status(&control::status(&instance)?, output),
+        Command::Reload(Reload { force }) => match control::reload(&instance, *force)? {
+            Outcome::Enforced(enforced) => println!("{enforced}"),
+            Outcome::Refused(refused) => return Err(refused.into()),
+        },
         Command::Down => println!("{}", down::down(&instance)?),
     }
     Ok(ExitCode::SUCCESS)
@@ -53,13 +68,21 @@ fn execute(Cli { global, command }: &Cli) -> anyhow::Result<ExitCode> {
 /// Prints an error with its whole chain; the faults of a configuration each on a line of its own.
 fn complain(error: &anyhow::Error) {
     let text = format!("{error:#}");
+    let refused = error.downcast_ref::<Refused>();
     // Of a great many only the first are in the text.
-    let faults = error.downcast_ref::<Faults>().map_or_else(|| text.lines().count(), Faults::count);
+    let faults = match (error.downcast_ref::<Faults>(), refused) {
+        (Some(faults), _) => faults.count(),
+        (None, Some(refused)) => refused.count,
+        (None, None) => text.lines().count(),
+    };
     match faults {
         faults @ 2.. if exit::is_configuration(error) => {
             eprintln!("guard: {faults} faults in the configuration:\n  {}", text.replace('\n', "\n  "));
         }
         _ => eprintln!("guard: {text}"),
+    }
+    if let Some(refused) = refused {
+        eprintln!("guard: not reloaded; generation {} stays in force", refused.generation);
     }
 }
 
@@ -74,11 +97,20 @@ fn sources(global: &Global) -> Sources {
     }
 }
 
+/// What `guard check --json` prints. A policy may be long: it is written as it is walked through.
+#[derive(Serialize)]
+struct Effective<'a> {
+    policy: &'a Policy,
+    warnings: Vec<String>,
+}
+
 fn print_check(Loaded { policy, warnings, .. }: &Loaded, output: &Output) -> anyhow::Result<()> {
     if output.json {
-        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        let effective = serde_json::json!({ "policy": policy, "warnings": warnings });
-        println!("{}", serde_json::to_string_pretty(&effective)?);
+        let effective = Effective { policy, warnings: warnings.iter().map(ToString::to_string).collect() };
+        let mut out = BufWriter::new(io::stdout().lock());
+        serde_json::to_writer_pretty(&mut out, &effective)?;
+        writeln!(out)?;
+        out.flush()?;
     } else {
         print!("{}", policy.render(warnings));
     }

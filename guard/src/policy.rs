@@ -3,17 +3,26 @@
 //! Text ends before here: this module knows nothing of files, variables or their syntax, and nothing of kernel
 //! tables.
 
+mod change;
+mod entries;
+mod numbers;
 mod origin;
+mod ranges;
 mod render;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
+pub(crate) use change::ListChange;
+pub(crate) use entries::Entries;
+#[cfg(test)]
+pub(crate) use entries::Entry;
+pub(crate) use numbers::{Numbers, number_bits};
 pub(crate) use origin::Origin;
+pub(crate) use ranges::Ranges;
 
 /// What guard enforces: one consistent whole, made by `config::load`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,9 +41,11 @@ pub(crate) struct Policy {
     pub(crate) shared_addresses: Vec<IpAddr>,
     /// Sources that may reach every service. Prefixes have no host bits; the same one may stand twice, from two
     /// origins.
-    pub(crate) allow: Vec<Entry>,
+    pub(crate) allow: Entries,
     /// Sources that are blocked everywhere.
-    pub(crate) deny: Vec<Entry>,
+    pub(crate) deny: Entries,
+    /// Sources that no limit is to hold for. It lets nobody in.
+    pub(crate) trusted: Entries,
     /// At most [`SERVICES_MAX`](guard_common::policy::SERVICES_MAX), with names and ports that no two share, each with at least one port.
     pub(crate) services: Vec<Service>,
     /// Where blocks are written.
@@ -115,6 +126,9 @@ pub(crate) struct Port {
 /// A named set of ports and who may reach them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Service {
+    /// 1 to 63; that under which its packets are counted. No two share one.
+    #[serde(skip)]
+    pub(crate) number: u8,
     /// 1 to 32 of `A-Z a-z 0-9 _ . -`.
     pub(crate) name: String,
     /// At least one port, none twice.
@@ -122,18 +136,7 @@ pub(crate) struct Service {
     /// Its own mode, or the policy's where it has none.
     pub(crate) mode: Mode,
     /// Sources that may reach it in addition to the policy's `allow`.
-    pub(crate) allow: Vec<Entry>,
-}
-
-/// A prefix and where it came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Entry {
-    /// Without host bits, never an IPv4-mapped IPv6 prefix.
-    pub(crate) prefix: IpNet,
-    pub(crate) origin: Origin,
-    /// What the operator wrote beside it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) comment: Option<String>,
+    pub(crate) allow: Entries,
 }
 
 /// Where blocks are written.

@@ -5,6 +5,8 @@ use std::fmt;
 use guard_common::policy::{Mode, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::reload::LastReload;
+
 /// The version of the form.
 pub(crate) const VERSION: u32 = 1;
 
@@ -18,6 +20,9 @@ pub(crate) struct Status {
     pub(crate) mode: String,
     pub(crate) default: String,
     pub(crate) generation: u64,
+    /// Absent if there was none since the daemon started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_reload: Option<LastReload>,
     pub(crate) interfaces: Vec<Guarded>,
     /// Wanted interfaces that are not there, or not guarded, and why.
     pub(crate) unguarded: Vec<Unguarded>,
@@ -103,6 +108,15 @@ impl fmt::Display for Status {
         let guarding = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         writeln!(f, "guarding {guarding}: mode {}, other ports {}", self.mode, self.default)?;
         writeln!(f, "instance {}, pid {}, generation {}", self.instance, self.pid, self.generation)?;
+        if let Some(LastReload { time, outcome, faults }) = &self.last_reload {
+            match faults.is_empty() {
+                true => writeln!(f, "last reload: {outcome}, {time}")?,
+                false => {
+                    writeln!(f, "LAST RELOAD REFUSED, {time}: generation {} stays in force", self.generation)?;
+                    faults.iter().try_for_each(|fault| writeln!(f, "  {fault}"))?;
+                }
+            }
+        }
         for Unguarded { name, reason } in &self.unguarded {
             writeln!(f, "NOT guarding {name}: {reason}")?;
         }

@@ -48,10 +48,15 @@ impl Site {
 
     /// Starts a guard on `eth0` in the cell's XDP mode. `config` is the rest of its `guard.toml`.
     pub fn guard(&self, config: &str) -> Guard {
-        let config = format!("interfaces = [\"eth0\"]\nxdp_mode = \"{}\"\n{config}", self.cell.xdp_mode);
+        let config = self.config(config);
         let guard = Guard::run(self.host(), Options { config: Some(&config), ..Options::default() });
         assert_eq!(guard.status()["interfaces"][0]["xdp_mode"], self.cell.xdp_mode, "attached in another mode");
         guard
+    }
+
+    /// A whole `guard.toml` for `eth0` in the cell's XDP mode, out of the rest of it.
+    pub fn config(&self, rest: &str) -> String {
+        format!("interfaces = [\"eth0\"]\nxdp_mode = \"{}\"\n{rest}", self.cell.xdp_mode)
     }
 
     /// The guarded host.

@@ -1,49 +1,27 @@
-//! Headers, services and ports, written and read again.
+//! Heads, headers and ports, written and read again.
 
 use guard_common::{
     address::Address,
     generation::{
-        FamilySets, Generation, Header, LAYOUT, Live, SERVICES_FIRST_LINE, SLOTS, Service, port_byte, port_place,
+        FirstLines, Generation, Head, Header, Live, NEAR_LINES, SETS, SLOTS, port_byte, port_index, set_index,
     },
-    packet::{Packet, protocol},
     policy::{Mode, SERVICES_MAX, Set, Target},
-    prefix::{self, SetRef},
+    prefix::{Line, Lines as _, Octet, ROOT_LINES, spread_few},
 };
 use proptest::prelude::*;
+use zerocopy::FromZeros as _;
 
-use crate::lines::{JUNK, Table};
+use crate::lines::JUNK;
 
-const LINES: usize = SERVICES_FIRST_LINE as usize + SERVICES_MAX;
-
-/// Returns a generation without ports whose other lines hold junk.
-fn empty(header: &Header) -> Table {
-    let mut lines = vec![JUNK; LINES];
-    lines[0] = header.to_line();
-    lines[1..SERVICES_FIRST_LINE as usize].fill([0; 8]);
-    Table(lines)
+/// A generation of nothing, whose near lines hold junk.
+fn empty() -> Box<Head> {
+    let mut head = Box::new(Head::new_zeroed());
+    head.near.fill(JUNK);
+    head
 }
 
-fn open(table: &Table) -> Generation<'_, Table> {
-    Generation::open(table).expect("the table has a first line")
-}
-
-fn contains(table: &Table, set: Set, packet: &Packet) -> bool {
-    prefix::contains(table, open(table).set(set, packet.version), packet.source)
-}
-
-fn write_port(table: &mut Table, tcp: bool, port: u16, target: Target) {
-    let (line, byte) = port_place(tcp, port);
-    table.0[line as usize][byte as usize / 8] |= u64::from(port_byte(target)) << (byte % 8 * 8);
-}
-
-fn header(mode: Mode, passes_by_default: bool) -> Header {
-    let sets = |nth: u32| FamilySets {
-        v4: SetRef { first_line: nth, boundaries: nth + 1 },
-        v6: SetRef { first_line: nth + 2, boundaries: nth + 3 },
-    };
-    let malformed_mode = Mode::Enforce;
-    let (deny, allow, any) = (sets(10), sets(20), sets(30));
-    Header { number: 7, mode, malformed_mode, passes_by_default, services: 63, deny, allow, any }
+fn open(head: &Head) -> Generation<'_, &'static [Line]> {
+    Generation { head, far: &[] }
 }
 
 /// Every port of each protocol, as [`Generation::target`] is asked.
@@ -55,14 +33,17 @@ fn targets() -> impl Iterator<Item = Target> {
     (1..=SERVICES_MAX as u8).map(Target::Service).chain([Target::Failsafe, Target::Unnamed])
 }
 
+fn all_sets() -> impl Iterator<Item = Set> {
+    let common = [Set::Deny, Set::Allow, Set::AnyService, Set::Trusted];
+    (1..=SERVICES_MAX as u8).map(Set::Service).chain(common)
+}
+
 #[test]
 fn every_port_has_a_place_of_its_own() {
-    let mut taken = vec![[false; 64]; SERVICES_FIRST_LINE as usize];
+    let mut taken = vec![false; empty().ports.len()];
     for (tcp, port) in all_ports() {
-        let (line, byte) = port_place(tcp, port);
-        assert!(line > 0 && line < SERVICES_FIRST_LINE, "TCP {tcp}, port {port}: line {line}");
-        let place = &mut taken[line as usize][byte as usize];
-        assert!(!*place, "TCP {tcp}, port {port}: line {line}, byte {byte}");
+        let place = &mut taken[port_index(tcp, port)];
+        assert!(!*place, "TCP {tcp}, port {port}");
         *place = true;
     }
 }
@@ -81,9 +62,9 @@ fn a_port_reads_as_its_target_and_no_other_port_does() {
         for (tcp, port) in
             [(true, 0), (true, 22), (true, 3_000), (true, 65_535), (false, 0), (false, 53), (false, 65_535)]
         {
-            let mut table = empty(&header(Mode::Enforce, false));
-            write_port(&mut table, tcp, port, target);
-            let generation = open(&table);
+            let mut head = empty();
+            head.ports[port_index(tcp, port)] = port_byte(target);
+            let generation = open(&head);
             assert_eq!(generation.target(tcp, port), target, "TCP {tcp}, port {port}");
             let neighbours = [(tcp, port.wrapping_sub(1)), (tcp, port.wrapping_add(1)), (!tcp, port), (tcp, port ^ 64)];
             for (tcp, port) in neighbours {
@@ -95,60 +76,104 @@ fn a_port_reads_as_its_target_and_no_other_port_does() {
 
 #[test]
 fn all_ports_at_once() {
-    let target = |tcp: bool, port: u16| {
-        let nth = usize::from(port) * 2 + usize::from(tcp);
-        targets().nth(nth % targets().count()).expect("the place is below the count")
-    };
-    let mut table = empty(&header(Mode::Enforce, false));
+    let targets: Vec<Target> = targets().collect();
+    let target = |tcp: bool, port: u16| targets[(usize::from(port) * 2 + usize::from(tcp)) % targets.len()];
+    let mut head = empty();
     for (tcp, port) in all_ports() {
-        write_port(&mut table, tcp, port, target(tcp, port));
+        head.ports[port_index(tcp, port)] = port_byte(target(tcp, port));
     }
     for (tcp, port) in all_ports() {
-        assert_eq!(open(&table).target(tcp, port), target(tcp, port), "TCP {tcp}, port {port}");
+        assert_eq!(open(&head).target(tcp, port), target(tcp, port), "TCP {tcp}, port {port}");
     }
-}
-
-#[test]
-fn what_is_missing_is_closed() {
-    assert!(Generation::open(&Table(vec![])).is_none());
-    let alone = Table(vec![header(Mode::Monitor, false).to_line()]);
-    let generation = open(&alone);
-    assert_eq!(generation.target(true, 3_000), Target::Unnamed);
-    assert_eq!(generation.mode(0), Mode::Monitor);
-    assert_eq!(generation.mode(1), Mode::Enforce);
-    for version in [4, 6] {
-        assert_eq!(generation.set(Set::Service(1), version), SetRef::default());
-    }
-}
-
-#[test]
-fn another_layout_is_seen() {
-    let mut table = empty(&header(Mode::Enforce, false));
-    table.0[0][0] += 1;
-    assert_eq!(open(&table).layout(), LAYOUT + 1);
 }
 
 #[test]
 fn any_byte_of_a_port_can_be_read() {
     for byte in 0..=u8::MAX {
-        let mut table = empty(&header(Mode::Enforce, false));
-        let (line, place) = port_place(true, 3_000);
-        table.0[line as usize][place as usize / 8] = u64::from(byte) << (place % 8 * 8);
-        let generation = open(&table);
-        let packet = Packet { version: 4, protocol: protocol::TCP, destination_port: 3_000, ..Packet::default() };
-        if let Target::Service(service) = generation.target(true, 3_000) {
+        let mut head = empty();
+        head.ports[port_index(true, 3_000)] = byte;
+        if let Target::Service(service) = open(&head).target(true, 3_000) {
             assert!(usize::from(service) <= SERVICES_MAX, "byte {byte}: service {service}");
-            generation.mode(service);
-            contains(&table, Set::Service(service), &packet);
+            assert!(!open(&head).has(Set::Service(service), 4), "byte {byte}: service {service}");
         }
     }
 }
 
 #[test]
-fn a_service_zero_has_no_set_of_its_own() {
-    let table = Table(vec![JUNK; LINES]);
-    for version in [4, 6] {
-        assert_eq!(open(&table).set(Set::Service(0), version), SetRef::default());
+fn every_set_has_a_place_of_its_own() {
+    let mut taken = [false; SETS];
+    for set in all_sets() {
+        assert_ne!(set_index(set), 0, "{set:?} has the place that stands for none");
+        let place = &mut taken[set_index(set)];
+        assert!(!*place, "{set:?}");
+        *place = true;
+    }
+}
+
+#[test]
+fn lines_are_near_or_far() {
+    let mut head = empty();
+    for (nth, line) in head.near.iter_mut().enumerate() {
+        *line = [nth as u64; 8];
+    }
+    let far: Vec<Line> = (0..5).map(|nth| [(NEAR_LINES + nth) as u64; 8]).collect();
+    let generation = Generation { head: &head, far: &far[..] };
+    for index in 0..NEAR_LINES as u32 + 5 {
+        assert_eq!(generation.line(index), Some(&[u64::from(index); 8]), "line {index}");
+    }
+    for index in [NEAR_LINES as u32 + 5, NEAR_LINES as u32 + 6, u32::MAX] {
+        assert_eq!(generation.line(index), None, "line {index}");
+    }
+}
+
+#[test]
+fn a_set_may_begin_near_and_end_far() {
+    // 10.0.0.0/9: the root, and one line of a few boundaries.
+    let mut root = [0_u64; ROOT_LINES as usize * 8];
+    root[10] = Octet::few(ROOT_LINES).0;
+    let mut few = [spread_few(1 << 31, 1 << 31); 8];
+    few[0] = spread_few(0, 0x80_0000);
+    let (lines, _) = root.as_chunks::<8>();
+    let lines = [lines, &[few]].concat();
+    for before in 0..=lines.len() {
+        let mut head = empty();
+        let first = NEAR_LINES - before;
+        head.near[first..].copy_from_slice(&lines[..before]);
+        head.sets[set_index(Set::Deny)].v4 = first as u32;
+        head.header.fill(Set::Deny, 4);
+        let generation = Generation { head: &head, far: &lines[before..] };
+        for (octets, is_member) in [([10, 0, 0, 0], true), ([10, 128, 0, 0], false), ([9, 255, 255, 255], false)] {
+            let address = Address::from_v4(octets);
+            assert_eq!(generation.contains(Set::Deny, 4, address), is_member, "{before} near lines: {address}");
+            assert!(!generation.contains(Set::Deny, 6, address), "{before} near lines: {address} of IPv6");
+            assert!(!generation.contains(Set::Allow, 4, address), "{before} near lines: {address} in another set");
+        }
+    }
+}
+
+#[test]
+fn a_set_that_the_header_calls_empty_is_not_looked_at() {
+    let mut head = empty();
+    head.near.fill([Octet::ALL.0; 8]);
+    let anyone = Address::from_v4([192, 0, 2, 1]);
+    for set in all_sets() {
+        assert!(open(&head).holds(set_index(set), 4, anyone), "{set:?}");
+        assert!(!open(&head).contains(set, 4, anyone), "{set:?}");
+    }
+    assert!(!open(&head).holds(SETS, 4, anyone));
+}
+
+#[test]
+fn a_family_has_lines_of_its_own() {
+    let mut head = empty();
+    head.near[..ROOT_LINES as usize].fill([Octet::ALL.0; 8]);
+    for set in all_sets() {
+        head.sets[set_index(set)] = FirstLines { v4: 0, v6: NEAR_LINES as u32 };
+        head.header.fill(set, 4);
+        head.header.fill(set, 6);
+        let mapped = Address::from_v4([192, 0, 2, 1]);
+        assert!(open(&head).contains(set, 4, mapped), "{set:?}");
+        assert!(!open(&head).contains(set, 6, mapped), "{set:?}");
     }
 }
 
@@ -160,76 +185,39 @@ fn the_live_word_names_a_slot() {
     }
 }
 
-#[test]
-fn a_packet_is_looked_up_in_its_versions_half() {
-    let mapped = Address::from_v4([192, 0, 2, 1]);
-    let mut table = empty(&header(Mode::Enforce, false));
-    let everything = table.push_set(&[Address::UNSPECIFIED]);
-    let halves = FamilySets { v4: everything, v6: SetRef::default() };
-    table.0[0] = Header { deny: halves, ..header(Mode::Enforce, false) }.to_line();
-    table.0[SERVICES_FIRST_LINE as usize] = Service { mode: Mode::Enforce, allow: halves }.to_line();
-    for (version, expected) in [(4, true), (6, false)] {
-        let packet = Packet { version, source: mapped, ..Packet::default() };
-        assert_eq!(contains(&table, Set::Deny, &packet), expected, "version {version}");
-        assert_eq!(contains(&table, Set::Service(1), &packet), expected, "version {version}");
-    }
-}
-
 proptest! {
     #[test]
-    fn headers_read_as_they_were_written(header in headers()) {
-        let table = Table(vec![header.to_line()]);
-        let generation = open(&table);
-        prop_assert_eq!((table.0[0][0] >> 32) & 0xff, u64::from(header.services));
-        prop_assert_eq!(generation.layout(), LAYOUT);
-        prop_assert_eq!(generation.number(), header.number);
-        prop_assert_eq!(generation.mode(0), header.mode);
-        prop_assert_eq!(generation.malformed_mode(), header.malformed_mode);
-        prop_assert_eq!(generation.passes_by_default(), header.passes_by_default);
-        for (set, sets) in [(Set::Deny, header.deny), (Set::Allow, header.allow), (Set::Any, header.any)] {
-            prop_assert_eq!(generation.set(set, 4), sets.v4, "{:?}", set);
-            prop_assert_eq!(generation.set(set, 6), sets.v6, "{:?}", set);
+    fn headers_say_which_sets_hold_something(filled in prop::collection::vec(any::<[bool; 2]>(), SERVICES_MAX + 4)) {
+        let mut head = empty();
+        for (set, families) in all_sets().zip(&filled) {
+            for (version, _) in [4, 6].into_iter().zip(families).filter(|(_, filled)| **filled) {
+                head.header.fill(set, version);
+            }
+        }
+        for (set, [v4, v6]) in all_sets().zip(filled) {
+            prop_assert_eq!(open(&head).has(set, 4), v4, "{:?}", set);
+            prop_assert_eq!(open(&head).has(set, 6), v6, "{:?}", set);
         }
     }
 
     #[test]
-    fn services_read_as_they_were_written(header in headers(), services in prop::collection::vec(services(), SERVICES_MAX)) {
-        let mut table = empty(&header);
-        for (line, service) in table.0[SERVICES_FIRST_LINE as usize..].iter_mut().zip(&services) {
-            *line = service.to_line();
-        }
-        for (number, service) in (1..).zip(services) {
-            prop_assert_eq!(open(&table).mode(number), service.mode, "service {}", number);
-            prop_assert_eq!(open(&table).set(Set::Service(number), 4), service.allow.v4, "service {}", number);
-            prop_assert_eq!(open(&table).set(Set::Service(number), 6), service.allow.v6, "service {}", number);
+    fn headers_read_as_they_were_written(number: u64, passes: bool, monitored: u64, is_malformed_monitored: bool) {
+        let mut head = empty();
+        let malformed_mode = if is_malformed_monitored { Mode::Monitor } else { Mode::Enforce };
+        head.header = Header {
+            number,
+            passes_by_default: passes.into(),
+            monitored,
+            malformed_mode: malformed_mode as u64,
+            ..Header::default()
+        };
+        let generation = open(&head);
+        prop_assert_eq!(generation.number(), number);
+        prop_assert_eq!(generation.passes_by_default(), passes);
+        prop_assert_eq!(generation.malformed_mode(), malformed_mode);
+        for service in 0..=SERVICES_MAX as u8 {
+            let mode = if monitored >> service & 1 == 1 { Mode::Monitor } else { Mode::Enforce };
+            prop_assert_eq!(generation.mode(service), mode, "service {}", service);
         }
     }
-}
-
-fn modes() -> impl Strategy<Value = Mode> {
-    prop_oneof![Just(Mode::Enforce), Just(Mode::Monitor)]
-}
-
-fn family_sets() -> impl Strategy<Value = FamilySets> {
-    let set = || any::<(u32, u32)>().prop_map(|(first_line, boundaries)| SetRef { first_line, boundaries });
-    (set(), set()).prop_map(|(v4, v6)| FamilySets { v4, v6 })
-}
-
-fn services() -> impl Strategy<Value = Service> {
-    (modes(), family_sets()).prop_map(|(mode, allow)| Service { mode, allow })
-}
-
-fn headers() -> impl Strategy<Value = Header> {
-    (any::<(u64, bool, u8)>(), (modes(), modes()), [family_sets(), family_sets(), family_sets()]).prop_map(
-        |((number, passes_by_default, services), (mode, malformed_mode), [deny, allow, any])| Header {
-            number,
-            mode,
-            malformed_mode,
-            passes_by_default,
-            services,
-            deny,
-            allow,
-            any,
-        },
-    )
 }

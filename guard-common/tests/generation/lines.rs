@@ -2,32 +2,27 @@
 
 use guard_common::{
     address::Address,
-    prefix::{BOUNDARIES_PER_LINE, Line, Lines, SetRef},
+    prefix::{self, Line},
 };
 
 /// What a reader must not take for part of anything.
 pub(crate) const JUNK: Line = [0xa5a5_a5a5_a5a5_a5a5; 8];
 
-pub(crate) struct Table(pub(crate) Vec<Line>);
-
-impl Lines for Table {
-    fn line(&self, index: u32) -> Option<&Line> {
-        self.0.get(index as usize)
-    }
+/// Tells whether an odd number of the boundaries, which are in order, is at or below a number.
+pub(crate) fn is_member<T: PartialOrd>(boundaries: &[T], number: T) -> bool {
+    boundaries.partition_point(|boundary| *boundary <= number) % 2 == 1
 }
 
-impl Table {
-    /// Appends a set, and junk behind it.
-    pub(crate) fn push_set(&mut self, boundaries: &[Address]) -> SetRef {
-        let set = SetRef { first_line: self.0.len() as u32, boundaries: boundaries.len() as u32 };
-        for some in boundaries.chunks(BOUNDARIES_PER_LINE as usize) {
-            let mut line = JUNK;
-            for (place, boundary) in line.chunks_exact_mut(2).zip(some) {
-                place.copy_from_slice(&[boundary.high, boundary.low]);
-            }
-            self.0.push(line);
+/// Asks a set for addresses, and then the same set with lines missing from the end: such a set holds nothing more.
+pub(crate) fn check(name: &str, lines: &[Line], version: u8, expected: impl IntoIterator<Item = (Address, bool)>) {
+    const BEFORE: u32 = 3;
+    let shifted = [&[JUNK; BEFORE as usize], lines].concat();
+    for (address, is_member) in expected {
+        let holds = |lines: &[Line]| prefix::contains(&lines, BEFORE, version, address);
+        assert_eq!(holds(&shifted), is_member, "{name}: {address}");
+        for left in 0..shifted.len() {
+            assert!(is_member || !holds(&shifted[..left]), "{name}: {address}, {left} lines left");
         }
-        self.0.push(JUNK);
-        set
+        assert!(!holds(&shifted[..BEFORE as usize]), "{name}: {address}, no line left");
     }
 }

@@ -37,6 +37,15 @@ pub(crate) fn check(frame: &[u8]) {
         assert_eq!(beginning(one_less).parsed, Parsed::Malformed, "a missing byte does not matter in {frame:02x?}");
     }
     read_frame(&Recorded::with_length(frame, u32::MAX));
+
+    // The kernel's program takes a frame's first piece for all of it, unless it is malformed as such.
+    for length in (0..frame.len()).rev().step_by(7).take(20) {
+        let piece = read(&frame[..length]);
+        assert!(
+            piece.parsed == Parsed::Malformed || piece == reading || frame.len() > LENGTH_FIELD_MAX,
+            "the first {length} bytes of {frame:02x?}"
+        );
+    }
 }
 
 /// Returns where the packet begins in a frame that holds one.

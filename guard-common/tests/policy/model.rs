@@ -142,7 +142,7 @@ impl Facts for Model {
 
     fn contains(&self, set: Set, packet: &Packet) -> bool {
         self.members.iter().any(|&(of, member)| {
-            let in_set = if set == Set::Any { matches!(of, Set::Allow | Set::Service(_)) } else { of == set };
+            let in_set = if set == Set::AnyService { matches!(of, Set::Service(_)) } else { of == set };
             in_set && member == packet.source
         })
     }

@@ -86,7 +86,14 @@ proptest! {
         } else {
             Target::Unnamed
         };
-        let in_any = model.contains(Set::Any, &packet);
+        let is_added = match target {
+            Target::Service(service) => model.contains(Set::Service(service), &packet),
+            Target::Unnamed if !packet.has_ports() => {
+                [Set::Service(1), Set::Service(2)].iter().any(|set| model.contains(*set, &packet))
+            }
+            Target::Unnamed | Target::Failsafe => false,
+        };
+        let is_allowed = model.contains(Set::Allow, &packet) || is_added;
         let denied = model.contains(Set::Deny, &packet);
         prop_assert_eq!(decision.service, target.service());
         prop_assert_eq!(decision.reason == Reason::Essential, is_essential(&packet) && decision.reason != Reason::Malformed);
@@ -95,7 +102,7 @@ proptest! {
             Reason::Essential => is_essential(&packet),
             Reason::Failsafe => target == Target::Failsafe && !denied,
             Reason::Default => target == Target::Unnamed && model.passes_by_default && !denied,
-            Reason::Allowed => in_any && !denied,
+            Reason::Allowed => is_allowed && !denied,
             Reason::Malformed => packet.protocol == protocol::TCP && matches!(target, Target::Service(_)),
             Reason::Spoofed => {
                 model.is_own_address(packet.source)
@@ -103,8 +110,8 @@ proptest! {
                     || packet.destination.is_impossible_destination(packet.version)
             }
             Reason::Blocked => denied,
-            Reason::Fragment => packet.fragment == Fragment::Later && !in_any,
-            Reason::NotAllowed => packet.fragment != Fragment::Later && !model.contains(Set::Allow, &packet),
+            Reason::Fragment => packet.fragment == Fragment::Later && !is_allowed && !denied,
+            Reason::NotAllowed => packet.fragment != Fragment::Later && !is_allowed && !denied,
         };
         prop_assert!(holds, "{:?}", decision);
     }

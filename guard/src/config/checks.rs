@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use guard_common::policy::SERVICES_MAX;
 
-use crate::policy::{Entry, Origin, Port};
+use crate::policy::{Entries, Origin, Port, Ranges};
 
 use super::document::ServiceKeys;
 use super::faults::Report;
-use super::sets::Expanded;
-use super::width::{Cover, Family};
+use super::width::Family;
 
 /// Refuses too many services, names that two have, and ports that two have or that always pass.
 pub(super) fn services(services: &[ServiceKeys], failsafe_ports: &[Port], report: &mut Report) {
@@ -58,34 +57,57 @@ fn failsafe(services: &[ServiceKeys], failsafe_ports: &[Port], report: &mut Repo
     }
 }
 
-/// Refuses lists that let in more of a family than a /4, alone or a service's together with the allowlist.
-pub(super) fn width(allow: &[Entry], services: &[(&str, &Expanded)], report: &mut Report) {
-    for family in Family::ALL {
-        let common = cover(family, allow);
-        if common.is_wide(family) {
-            too_wide(family, "the allowlist covers", allow, report);
-            continue;
-        }
-        for (name, own) in services {
-            if common.join(&cover(family, &own.entries)).is_wide(family) {
-                too_wide(family, &format!("service `{name}` and the allowlist cover"), &own.entries, report);
-            }
-        }
+/// What becomes of a list that lets in more of a family than is taken unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wide {
+    /// It is a fault.
+    Refused,
+    /// It was asked for, and is only said.
+    Accepted,
+}
+
+/// Looks whether the allowlist is too wide.
+pub(super) fn width(allow: &Entries, ranges: &Ranges, wide: Wide, report: &mut Report) {
+    for family in Family::ALL.into_iter().filter(|family| family.is_wide(&[ranges])) {
+        too_wide(family, "the allowlist covers", allow, wide, report);
     }
 }
 
-fn cover(family: Family, entries: &[Entry]) -> Cover {
-    Cover::of(family, entries.iter().map(|entry| &entry.prefix))
+/// Looks whether a service's list is too wide together with the allowlist, of which that is said already.
+pub(super) fn service_width(
+    (name, own): (&str, &Entries),
+    (ranges, common): (&Ranges, &Ranges),
+    wide: Wide,
+    report: &mut Report,
+) {
+    if ranges.is_empty() {
+        return;
+    }
+    // Most services are far from the limit, which is seen without joining a long allowlist with each of them.
+    let may_be_wide = |family: &Family| !family.is_wide(&[common]) && family.is_wide(&[common, ranges]);
+    let families: Vec<Family> = Family::ALL.into_iter().filter(may_be_wide).collect();
+    if families.is_empty() {
+        return;
+    }
+    let together = common.join(ranges);
+    for family in families.into_iter().filter(|family| family.is_wide(&[&together])) {
+        too_wide(family, &format!("service `{name}` and the allowlist cover"), own, wide, report);
+    }
 }
 
-fn too_wide(family: Family, who_covers: &str, entries: &[Entry], report: &mut Report) {
+fn too_wide(family: Family, who_covers: &str, entries: &Entries, wide: Wide, report: &mut Report) {
     let of_family = entries.iter().filter(|entry| family.has(&entry.prefix));
     let widest = of_family.min_by_key(|entry| entry.prefix.prefix_len()).expect("no entry covers nothing");
-    let (family, limit) = (family.name(), family.limit());
-    let message = format_args!(
-        "prefix `{}`: {who_covers} more {family} addresses than {limit} in all; `allow_wide = true` in guard.toml \
-         accepts it",
-        widest.prefix
-    );
-    report.fault(&widest.origin, message);
+    let (prefix, origin, family, limit) = (widest.prefix, widest.origin, family.name(), family.limit());
+    let covers = format_args!("{who_covers} more {family} addresses than {limit} in all");
+    match wide {
+        Wide::Refused => {
+            let remedy = "`allow_wide = true` in guard.toml accepts it";
+            report.fault(&origin, format_args!("prefix `{prefix}`: {covers}; {remedy}"));
+        }
+        // Without a place, so that it is never one of those that are left out.
+        Wide::Accepted => report.warn_overall(format_args!(
+            "{covers}, which `allow_wide = true` accepts; the widest prefix is `{prefix}`, by {origin}"
+        )),
+    }
 }

@@ -2,16 +2,18 @@
 //!
 //! A variable's value wins over the file's; lists are joined.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use crate::policy::{DefaultVerdict, Entry, LogPolicy, Mode, Policy, Port, Service};
+use guard_common::policy::SERVICES_MAX;
 
-use super::checks;
+use crate::policy::{DefaultVerdict, Entries, LogPolicy, Mode, Policy, Port, Ranges, Service};
+
+use super::checks::{self, Wide};
 use super::document::{Document, FAILSAFE_PORTS, LogKeys, ServiceKeys};
 use super::faults::{Quoted, Report};
 use super::item::{List, Located};
-use super::list_file::{ForServices, ListFile};
+use super::list_file::{ForService, ListFile};
 use super::sets::{Expanded, Sets};
 use super::settings::Settings;
 
@@ -32,9 +34,10 @@ pub(super) fn compose(
     let mut allow = settings.allow;
     allow.join(document.allow);
     allow.join(list_file.allow);
-    let mut allow = sets.expand(allow, report);
+    let mut allow = sets.expand(&allow, report);
     allow.faulty |= document.unknown;
-    let deny = sets.expand(document.deny, report).entries;
+    let deny = sets.expand(&document.deny, report).entries;
+    let trusted = sets.expand(&document.trusted, report).entries;
 
     let mut keys = merge_ports(settings.ports, document.services, report);
     let services_unknown = document.unknown || document.services_faulty;
@@ -48,15 +51,16 @@ pub(super) fn compose(
     hand_out(list_file.services, &mut keys, services_unknown, report);
     let services: Vec<Draft> = keys.into_iter().map(|keys| Draft::new(keys, mode, &sets, report)).collect();
 
-    if !document.allow_wide {
-        let own: Vec<_> = services.iter().map(|draft| (draft.name.as_str(), &draft.allow)).collect();
-        checks::width(&allow.entries, &own, report);
+    let wide = if document.allow_wide { Wide::Accepted } else { Wide::Refused };
+    check_lists(&allow.entries, &services, wide, report);
+    ranges_of("`deny`", &deny, report);
+    ranges_of("`trusted`", &trusted, report);
+    if !trusted.is_empty() {
+        report.warn_overall("[trusted] changes nothing yet: this version limits no source that it could exempt");
     }
     if !document.allow_empty {
         check_reach(&allow, &services, report);
     }
-    warn_of_duplicates("the allowlist", &allow.entries, report);
-    warn_of_duplicates("`deny`", &deny, report);
 
     let interfaces = settings.interfaces.or(document.interfaces);
     if interfaces.is_none() && !document.unknown {
@@ -71,7 +75,8 @@ pub(super) fn compose(
         shared_addresses: document.shared_addresses,
         allow: allow.entries,
         deny,
-        services: services.into_iter().map(|draft| draft.finish(report)).collect(),
+        trusted,
+        services: (1..=SERVICES_MAX as u8).zip(services).map(|(number, draft)| draft.finish(number)).collect(),
         log: log(settings.eve_file.as_deref(), &document.log, state_dir, report),
     })
 }
@@ -91,18 +96,17 @@ impl Draft {
             name: keys.name.unwrap_or_default(),
             ports: distinct(keys.ports.into_iter().map(|port| port.value)),
             mode: keys.mode.unwrap_or(mode),
-            allow: sets.expand(keys.allow, report),
+            allow: sets.expand(&keys.allow, report),
         }
     }
 
-    fn finish(self, report: &mut Report) -> Service {
+    fn finish(self, number: u8) -> Service {
         let Self { name, ports, mode, allow: Expanded { mut entries, any, .. } } = self;
-        warn_of_duplicates(&format!("service `{name}`"), &entries, report);
         if let Some(origin) = any {
             let everyone = ["0.0.0.0/0", "::/0"].map(|prefix| prefix.parse().expect("it is a prefix"));
-            entries.extend(everyone.map(|prefix| Entry { prefix, origin: origin.clone(), comment: None }));
+            everyone.into_iter().for_each(|prefix| entries.push(prefix, &origin, None));
         }
-        Service { name, ports, mode, allow: entries }
+        Service { number, name, ports, mode, allow: entries }
     }
 
     fn is_closed(&self) -> bool {
@@ -128,17 +132,19 @@ fn merge_ports(
 }
 
 /// Gives the list file's elements to the services that they name.
-fn hand_out(elements: Vec<ForServices>, services: &mut [ServiceKeys], unknown: bool, report: &mut Report) {
+fn hand_out(lists: BTreeMap<String, ForService>, services: &mut [ServiceKeys], unknown: bool, report: &mut Report) {
     let name = |(at, service): (usize, &ServiceKeys)| Some((service.name.clone()?, at));
     let by_name: HashMap<String, usize> = services.iter().enumerate().filter_map(name).collect();
     // A service whose name was refused may be the one that is meant.
     let unknown = unknown || services.iter().any(|service| service.name.is_none());
-    for ForServices { services: names, list, origin } in elements {
-        for name in names {
-            match by_name.get(&name) {
-                Some(at) => services[*at].allow.join(list.clone()),
-                None if unknown => {}
-                None => report.fault(&origin, format_args!("service {} is not defined", Quoted(&name))),
+    for (name, ForService { list, first, elements }) in lists {
+        match by_name.get(&name) {
+            Some(at) => services[*at].allow.join(list),
+            None if unknown => {}
+            None => {
+                for index in elements {
+                    report.fault(&first.at(index), format_args!("service {} is not defined", Quoted(&name)));
+                }
             }
         }
     }
@@ -171,13 +177,27 @@ fn log(eve_file: Option<&Path>, keys: &LogKeys, state_dir: &Path, report: &mut R
     LogPolicy { eve, stdout }
 }
 
-fn warn_of_duplicates(list: &str, entries: &[Entry], report: &mut Report) {
-    let distinct: HashSet<_> = entries.iter().map(|entry| entry.prefix).collect();
-    match entries.len() - distinct.len() {
+/// Looks for lists that are too wide or repeat entries.
+fn check_lists(allow: &Entries, services: &[Draft], wide: Wide, report: &mut Report) {
+    let common = ranges_of("the allowlist", allow, report);
+    checks::width(allow, &common, wide, report);
+    for Draft { name, allow: Expanded { entries, .. }, .. } in
+        services.iter().filter(|draft| !draft.allow.entries.is_empty())
+    {
+        let ranges = ranges_of(&format!("service `{name}`"), entries, report);
+        checks::service_width((name, entries), (&ranges, &common), wide, report);
+    }
+}
+
+/// Merges a list, and warns of entries that stand in it twice.
+fn ranges_of(list: &str, entries: &Entries, report: &mut Report) -> Ranges {
+    let (ranges, repeats) = Ranges::and_repeats(entries.prefixes());
+    match repeats {
         0 => {}
         1 => report.warn_overall(format_args!("1 entry of {list} repeats another")),
         repeats => report.warn_overall(format_args!("{repeats} entries of {list} repeat others")),
     }
+    ranges
 }
 
 /// Keeps the first of equal ports: to name one twice is harmless.

@@ -48,6 +48,9 @@ pub(super) struct Document {
     pub(super) list_file: Option<Located<PathBuf>>,
     /// `[deny] ips`: sources that are blocked everywhere: addresses, prefixes, `@set`. Default: none.
     pub(super) deny: List,
+    /// `[trusted] ips`: sources that no limit is to hold for: addresses, prefixes, `@set`. It lets nobody in. Default:
+    /// none.
+    pub(super) trusted: List,
     /// `[sets]`: named lists, `name = "file"`, one prefix a line, `#` begins a comment; relative to the directory of
     /// `guard.toml`. `@name` stands wherever a prefix may. Default: none.
     pub(super) sets: Vec<Located<(String, PathBuf)>>,
@@ -130,10 +133,8 @@ impl Document {
             document.list_file = path(&mut allow, "file", report);
             allow.finish(report);
         }
-        if let Some(mut deny) = top.section("deny", "[deny]", &mut document.deny.faulty, report) {
-            document.deny = list(&mut deny, "ips", Scope::List, report);
-            deny.finish(report);
-        }
+        document.deny = only_ips(&mut top, "deny", "[deny]", report);
+        document.trusted = only_ips(&mut top, "trusted", "[trusted]", report);
         if let Some(mut sets) = top.section("sets", "[sets]", &mut false, report) {
             document.sets = read_sets(&mut sets, base, report);
         }
@@ -226,9 +227,20 @@ fn addresses(top: &mut Section<'_>, report: &mut Report) -> Vec<IpAddr> {
 fn list(section: &mut Section<'_>, key: &'static str, scope: Scope, report: &mut Report) -> List {
     let mut list = List::default();
     for Located { value, origin } in section.strings(key, &mut list.faulty, report).unwrap_or_default() {
-        list.read(value, &origin, scope, report);
+        list.read(value, None, &origin, scope, report);
     }
     list
+}
+
+/// Reads a table whose one key is `ips`.
+fn only_ips(top: &mut Section<'_>, key: &'static str, title: &'static str, report: &mut Report) -> List {
+    let mut faulty = false;
+    let Some(mut section) = top.section(key, title, &mut faulty, report) else {
+        return List { faulty, ..List::default() };
+    };
+    let ips = list(&mut section, "ips", Scope::List, report);
+    section.finish(report);
+    ips
 }
 
 fn path(section: &mut Section<'_>, key: &'static str, report: &mut Report) -> Option<Located<PathBuf>> {

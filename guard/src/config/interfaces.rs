@@ -65,7 +65,7 @@ mod tests {
     fn parse(names: &[&str]) -> Result<Interfaces, String> {
         let origin = Origin::Variable { name: "GUARD_INTERFACE".into(), item: None };
         let items: Vec<_> =
-            (1..).zip(names).map(|(n, value)| Located { value: *value, origin: origin.with_item(n) }).collect();
+            (1..).zip(names).map(|(n, value)| Located { value: *value, origin: origin.at(n) }).collect();
         let mut report = Report::default();
         let interfaces = super::parse(&items, &mut report);
         report.finish().map(|_| interfaces).map_err(|faults| faults.to_string())

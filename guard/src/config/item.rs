@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::policy::Origin;
+use crate::policy::{Entries, Origin};
 
 use super::faults::{Quoted, Report};
 use super::prefix;
@@ -18,16 +18,16 @@ pub(super) struct Located<T> {
 /// The items of one list, and whether some were refused, so that what is left says nothing about what was meant.
 #[derive(Clone, Debug, Default)]
 pub(super) struct List {
-    pub(super) items: Vec<Item>,
+    pub(super) pieces: Vec<Piece>,
     pub(super) faulty: bool,
 }
 
-/// One item of a list of prefixes.
+/// Items of a list that follow each other; prefixes stand together, because there may be a million of them.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) pattern: Pattern,
-    pub(super) origin: Origin,
-    pub(super) comment: Option<String>,
+pub(super) enum Piece {
+    Prefixes(Entries),
+    Set { name: String, origin: Origin, comment: Option<Box<str>> },
+    Any(Origin),
 }
 
 /// Which sources an item stands for.
@@ -53,33 +53,51 @@ pub(super) enum Scope {
 
 impl List {
     /// Reads one item into the list, or reports why it is none.
-    pub(super) fn read(&mut self, text: &str, origin: &Origin, scope: Scope, report: &mut Report) {
-        self.read_commented(text, None, origin, scope, report);
-    }
-
-    /// Reads one item that has a comment.
-    pub(super) fn read_commented(
+    pub(super) fn read(
         &mut self,
         text: &str,
-        comment: Option<String>,
+        comment: Option<&str>,
         origin: &Origin,
         scope: Scope,
         report: &mut Report,
     ) {
-        match parse(text, origin, scope, report) {
-            Some(pattern) => self.items.push(Item { pattern, origin: origin.clone(), comment }),
-            None => self.faulty = true,
-        }
+        self.push(parse(text, origin, scope, report), comment, origin);
+    }
+
+    /// Adds one item; none stands for one that was refused.
+    pub(super) fn push(&mut self, pattern: Option<Pattern>, comment: Option<&str>, origin: &Origin) {
+        let Some(pattern) = pattern else {
+            self.faulty = true;
+            return;
+        };
+        let piece = match (pattern, self.pieces.last_mut()) {
+            (Pattern::Prefix(prefix), Some(Piece::Prefixes(entries))) => {
+                return entries.push(prefix, origin, comment);
+            }
+            (Pattern::Prefix(prefix), _) => {
+                let mut entries = Entries::default();
+                entries.push(prefix, origin, comment);
+                Piece::Prefixes(entries)
+            }
+            (Pattern::Set(name), _) => Piece::Set { name, origin: origin.clone(), comment: comment.map(Into::into) },
+            (Pattern::Any, _) => Piece::Any(origin.clone()),
+        };
+        self.pieces.push(piece);
     }
 
     /// Adds another list's items after these.
     pub(super) fn join(&mut self, other: List) {
-        self.items.extend(other.items);
+        self.pieces.extend(other.pieces);
         self.faulty |= other.faulty;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
     }
 }
 
-fn parse(text: &str, origin: &Origin, scope: Scope, report: &mut Report) -> Option<Pattern> {
+/// Reads one item, or reports why it is none.
+pub(super) fn parse(text: &str, origin: &Origin, scope: Scope, report: &mut Report) -> Option<Pattern> {
     let text = text.trim();
     match (text.strip_prefix('@'), scope) {
         (Some(_), Scope::Set) => {
@@ -120,11 +138,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str, scope: Scope) -> Result<(Pattern, Vec<String>), String> {
-        let (mut list, mut report) = (List::default(), Report::default());
-        list.read(text, &Origin::Variable { name: "X".into(), item: None }, scope, &mut report);
+        let mut report = Report::default();
+        let origin = Origin::Variable { name: "X".into(), item: None };
+        let pattern = parse(text, &origin, scope, &mut report);
         let warnings = report.finish().map_err(|faults| faults.to_string())?;
-        assert!(!list.faulty);
-        Ok((list.items.remove(0).pattern, warnings.iter().map(ToString::to_string).collect()))
+        Ok((pattern.unwrap(), warnings.iter().map(ToString::to_string).collect()))
     }
 
     #[test]
@@ -168,8 +186,9 @@ mod tests {
     #[test]
     fn a_refused_item_leaves_the_list_faulty() {
         let (mut list, mut report) = (List::default(), Report::default());
-        list.read("10.0.0.0/33", &Origin::Variable { name: "X".into(), item: Some(1) }, Scope::List, &mut report);
-        assert!(list.faulty && list.items.is_empty());
+        let origin = Origin::Variable { name: "X".into(), item: Some(1) };
+        list.read("10.0.0.0/33", None, &origin, Scope::List, &mut report);
+        assert!(list.faulty && list.is_empty());
         let faults = report.finish().unwrap_err().to_string();
         assert_eq!(faults, "environment variable X item 1: prefix `10.0.0.0/33`: length over 32");
     }

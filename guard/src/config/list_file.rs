@@ -3,15 +3,18 @@
 //! An element is a string, or an object with `ip` and, where wanted, `comment` and `services`: then it is no part of
 //! `allow`, but of these services' sets.
 
+mod elements;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::policy::Origin;
 
 use super::faults::{Quoted, Report};
-use super::item::{List, Located, Scope};
-use super::json::Json;
-use super::read::{ReadError, read_if_present, read_text};
+use super::item::{List, Located};
+use super::read::{ReadError, Text, if_present};
+use elements::Reading;
 
 /// Where the list is looked for, below the state directory, if nothing names it.
 const DEFAULT_PLACE: &str = "data/allowed_ips.json";
@@ -22,26 +25,26 @@ pub(super) struct ListFile {
     /// What belongs to `allow`.
     pub(super) allow: List,
     /// What belongs to services, by their names.
-    pub(super) services: Vec<ForServices>,
+    pub(super) services: BTreeMap<String, ForService>,
 }
 
-/// One element for some services.
+/// What belongs to one service.
 #[derive(Debug)]
-pub(super) struct ForServices {
-    pub(super) services: Vec<String>,
+pub(super) struct ForService {
     pub(super) list: List,
-    pub(super) origin: Origin,
+    /// Where the first element is that names it.
+    pub(super) first: Origin,
+    /// The indices of all that do, refused ones too.
+    pub(super) elements: Vec<u32>,
 }
-
-const SHAPE: &str = "another shape: a list file is a JSON array, or `{\"allowedIps\": [...]}`";
 
 impl ListFile {
     /// Reads the file that was named, or the one at its default place, which alone may be missing.
     pub(super) fn read(named: Option<&Located<PathBuf>>, state_dir: &Path, report: &mut Report) -> Self {
         let path: Arc<Path> = state_dir.join(named.map_or(Path::new(DEFAULT_PLACE), |named| &named.value)).into();
         let file = Origin::File { path: path.clone() };
-        let text = if named.is_some() { read_text(&path).map(Some) } else { read_if_present(&path) };
-        let text = match (text, named) {
+        let text = if named.is_some() { Text::open(&path).map(Some) } else { if_present(&path, Text::open(&path)) };
+        let mut text = match (text, named) {
             (Ok(Some(text)), _) => text,
             (Ok(None), _) => return Self::default(),
             (Err(error @ ReadError::Missing), Some(named)) => {
@@ -50,123 +53,40 @@ impl ListFile {
             }
             (Err(error), _) => return Self::refused(report, &file, error),
         };
-        if text.trim().is_empty() {
+        let first = Origin::Element { path: path.clone(), index: 0 };
+        // What is found in the elements of something that turns out to be no list would only hide that.
+        let mut found = Report::default();
+        let error = match Reading::new(first, &mut found).read(&mut text) {
+            Ok(Ok(list)) => {
+                report.join(found);
+                return list;
+            }
+            Ok(Err(shape)) => return Self::refused(report, &file, shape),
+            Err(error) => error,
+        };
+        if error.is_io() {
+            return Self::refused(report, &file, ReadError::from(std::io::Error::from(error)));
+        }
+        if error.is_eof() && text.is_blank() {
             return Self::refused(report, &file, "an empty file is no list: write `[]` for one without entries");
         }
-        match serde_json::from_str(&text) {
-            Ok(json) => Self::from_json(json, path, report),
-            Err(error) => {
-                let (line, column) = (error.line() as u32, error.column() as u32);
-                let message = error.to_string();
-                let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
-                Self::refused(report, &Origin::Column { path, line, column }, format_args!("not JSON: {message}"))
-            }
-        }
+        let (line, column) = (error.line() as u32, error.column() as u32);
+        let message = error.to_string();
+        let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
+        Self::refused(report, &Origin::Column { path, line, column }, format_args!("not JSON: {message}"))
     }
 
     fn refused(report: &mut Report, place: &Origin, message: impl std::fmt::Display) -> Self {
         report.fault(place, message);
-        Self { allow: List { faulty: true, ..List::default() }, services: Vec::new() }
+        Self { allow: List { faulty: true, ..List::default() }, ..Self::default() }
     }
-
-    fn from_json(json: Json, path: Arc<Path>, report: &mut Report) -> Self {
-        let file = Origin::File { path: path.clone() };
-        let elements = match json {
-            Json::Array(elements) => elements,
-            Json::Object(mut keys) => match (keys.pop(), keys.as_slice()) {
-                (Some((key, Json::Array(elements))), []) if key == "allowedIps" => elements,
-                _ => return Self::refused(report, &file, SHAPE),
-            },
-            other => return Self::refused(report, &file, format_args!("{SHAPE}, not {}", other.kind())),
-        };
-        let mut list = Self::default();
-        for (index, element) in (0..).zip(elements) {
-            list.read_element(element, &Origin::Element { path: path.clone(), index }, report);
-        }
-        list
-    }
-
-    fn read_element(&mut self, element: Json, origin: &Origin, report: &mut Report) {
-        let element = match element {
-            Json::String(ip) => Some(Element { ip, ..Element::default() }),
-            Json::Object(keys) => Element::from_keys(keys, origin, report),
-            other => {
-                report.fault(origin, format_args!("{} is neither a string nor an object", other.kind()));
-                None
-            }
-        };
-        let Some(Element { ip, comment, services }) = element else {
-            self.allow.faulty = true;
-            return;
-        };
-        match services {
-            None => self.allow.read_commented(&ip, comment, origin, Scope::List, report),
-            Some(services) => {
-                let mut list = List::default();
-                list.read_commented(&ip, comment, origin, Scope::List, report);
-                self.services.push(ForServices { services, list, origin: origin.clone() });
-            }
-        }
-    }
-}
-
-/// One element's keys.
-#[derive(Debug, Default)]
-struct Element {
-    ip: String,
-    comment: Option<String>,
-    services: Option<Vec<String>>,
-}
-
-impl Element {
-    fn from_keys(keys: Vec<(String, Json)>, origin: &Origin, report: &mut Report) -> Option<Self> {
-        let (mut ip, mut comment, mut services) = (None, None, None);
-        let mut faulty = false;
-        for (key, value) in keys {
-            let result = match (key.as_str(), value) {
-                ("ip", Json::String(text)) => set(&mut ip, text),
-                ("comment", Json::String(text)) => set(&mut comment, text),
-                ("services", Json::Array(names)) => service_names(names).and_then(|names| set(&mut services, names)),
-                ("ip" | "comment", other) => Err(format!("is {}, not a string", other.kind())),
-                ("services", other) => Err(format!("is {}, not an array of service names", other.kind())),
-                ("expires", _) => Err("is not supported by this version".to_owned()),
-                _ => Err("is unknown".to_owned()),
-            };
-            if let Err(message) = result {
-                report.fault(origin, format_args!("key {} {message}", Quoted(&key)));
-                faulty |= true;
-            }
-        }
-        if ip.is_none() && !faulty {
-            report.fault(origin, "an element without `ip`");
-        }
-        ip.filter(|_| !faulty).map(|ip| Self { ip, comment, services })
-    }
-}
-
-fn set<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err("is given twice".to_owned()),
-    }
-}
-
-fn service_names(names: Vec<Json>) -> Result<Vec<String>, String> {
-    if names.is_empty() {
-        return Err("names no service: leave it out to mean every service".to_owned());
-    }
-    let name = |name| match name {
-        Json::String(name) => Ok(name),
-        other => Err(format!("holds {}, not a service's name", other.kind())),
-    };
-    names.into_iter().map(name).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::super::item::Pattern;
+    use super::super::item::Piece;
     use super::*;
 
     fn read(text: impl AsRef<[u8]>) -> Result<ListFile, String> {
@@ -185,7 +105,7 @@ mod tests {
         match report.finish() {
             Ok(_) => Ok(list),
             Err(faults) => {
-                let faulty = list.allow.faulty || list.services.iter().any(|element| element.list.faulty);
+                let faulty = list.allow.faulty || list.services.values().any(|service| service.list.faulty);
                 assert!(faulty, "a refused list must be known as such");
                 Err(faults.to_string().replace(&shown, ""))
             }
@@ -193,11 +113,20 @@ mod tests {
     }
 
     fn prefixes(list: &List) -> Vec<String> {
-        let shown = |pattern: &Pattern| match pattern {
-            Pattern::Prefix(prefix) => prefix.to_string(),
-            other => format!("{other:?}"),
+        let shown = |piece: &Piece| match piece {
+            Piece::Prefixes(entries) => entries.prefixes().map(|prefix| prefix.to_string()).collect(),
+            Piece::Set { name, .. } => vec![format!("@{name}")],
+            Piece::Any(_) => vec!["any".to_owned()],
         };
-        list.items.iter().map(|item| shown(&item.pattern)).collect()
+        list.pieces.iter().flat_map(shown).collect()
+    }
+
+    fn places(list: &List) -> Vec<String> {
+        let shown = |piece: &Piece| match piece {
+            Piece::Prefixes(entries) => entries.iter().map(|entry| entry.origin.to_string()).collect(),
+            Piece::Set { origin, .. } | Piece::Any(origin) => vec![origin.to_string()],
+        };
+        list.pieces.iter().flat_map(shown).collect()
     }
 
     #[test]
@@ -209,28 +138,35 @@ mod tests {
         ] {
             let list = read(text).unwrap();
             assert_eq!(prefixes(&list.allow), ["127.0.0.1/32", "10.0.0.0/8", "2001:db8::/48"], "{text}");
-            assert!(list.allow.items[1].origin.to_string().ends_with("data/allowed_ips.json[1]"));
+            assert!(places(&list.allow)[1].ends_with("data/allowed_ips.json[1]"));
         }
         for text in ["[]", r#"{"allowedIps": []}"#] {
-            assert!(read(text).unwrap().allow.items.is_empty(), "{text}");
+            assert!(read(text).unwrap().allow.is_empty(), "{text}");
         }
     }
 
     #[test]
     fn reads_the_whole_form() {
-        let list = read(r#"[{"ip": "10.0.0.1", "comment": "printer", "services": ["web", "db"]}, "@office"]"#).unwrap();
-        assert_eq!(prefixes(&list.allow), ["Set(\"office\")"]);
-        let [ForServices { services, list, origin }] = list.services.as_slice() else { panic!("{list:?}") };
-        assert_eq!(services, &["web", "db"]);
-        assert_eq!(prefixes(list), ["10.0.0.1/32"]);
-        assert_eq!(list.items[0].comment.as_deref(), Some("printer"));
-        assert!(origin.to_string().ends_with("allowed_ips.json[0]"));
+        let text = r#"[{"ip": "10.0.0.1", "comment": "printer", "services": ["web", "db"]}, "@office",
+            {"services": ["web"], "ip": "@lab"}, {"ip": "10.0.0.2", "services": ["web"]}]"#;
+        let ListFile { allow, services } = read(text).unwrap();
+        assert_eq!(prefixes(&allow), ["@office"]);
+        assert!(places(&allow)[0].ends_with("allowed_ips.json[1]"));
+        assert_eq!(services.keys().collect::<Vec<_>>(), ["db", "web"]);
+        assert_eq!(prefixes(&services["web"].list), ["10.0.0.1/32", "@lab", "10.0.0.2/32"]);
+        assert!(places(&services["web"].list)[2].ends_with("allowed_ips.json[3]"));
+        assert_eq!(
+            (services["web"].elements.as_slice(), services["db"].elements.as_slice()),
+            (&[0, 2, 3][..], &[0][..])
+        );
+        let [Piece::Prefixes(printer)] = services["db"].list.pieces.as_slice() else { panic!("{services:?}") };
+        assert_eq!(printer.iter().next().unwrap().comment, Some("printer"));
     }
 
     #[test]
     fn may_be_missing_at_its_default_place_only() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(read_in(dir.path(), None).unwrap().allow.items.is_empty());
+        assert!(read_in(dir.path(), None).unwrap().allow.is_empty());
         for name in [DEFAULT_PLACE, "other.json"] {
             let fault = read_in(dir.path(), Some(name)).unwrap_err();
             assert_eq!(fault, format!("environment variable ALLOWED_IPS_FILE: list file `{name}`: no such file"));
@@ -268,10 +204,14 @@ mod tests {
             (r#"{"allowedIps": "10.0.0.1"}"#, shape.to_owned()),
             (r#"{"allowedIps": [], "note": 1}"#, shape.to_owned()),
             (r#"{"allowedIps": ["10.0.0.1"], "allowedIps": []}"#, shape.to_owned()),
+            (r#"{"note": 1, "allowedIps": []}"#, shape.to_owned()),
+            ("tru", format!("{json}:1:3: not JSON: EOF while parsing a value")),
             ("[\n\"10.0.0.1\",\n]", format!("{json}:3:1: not JSON: trailing comma")),
             ("[\"10.0.0.1\"", format!("{json}:1:11: not JSON: EOF while parsing a list")),
             ("[] []", format!("{json}:1:4: not JSON: trailing characters")),
             ("10.0.0.1", format!("{json}:1:5: not JSON: trailing characters")),
+            ("[\"10.0.0.0/33\", 10.0.0.2]", format!("{json}:1:21: not JSON: expected `,` or `]`")),
+            (r#"{"allowedIps": ["10.0.0.0/33"], "note": 1}"#, shape.to_owned()),
         ] {
             assert_eq!(read(text).unwrap_err(), fault, "{text}");
         }

@@ -1,12 +1,20 @@
-//! Reads configuration files as text, and says why one cannot be read.
+//! Reads configuration files as text, whole or piece by piece, and says why one cannot be read.
 
-use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, ErrorKind, Read, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// The longest file: more than ten million prefixes.
 const BYTES_MAX: u64 = 256 << 20;
+
+/// The longest line of a file that is read by lines.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// How much of a file is held at a time.
+const PIECE_BYTES: usize = 64 << 10;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Why a file's text cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -19,50 +27,164 @@ pub(super) enum ReadError {
     Special,
     #[error("longer than {} MiB", BYTES_MAX >> 20)]
     TooLong,
+    #[error("line {0} is longer than {kib} KiB", kib = LINE_BYTES_MAX >> 10)]
+    LongLine(u32),
     #[error("line {0} is not UTF-8")]
-    Encoding(usize),
+    Encoding(u32),
     #[error("cannot be read: {0}")]
     Io(io::Error),
 }
 
+/// The text of a regular file, without a byte order mark. What it lends is whole characters; where it fails, the error
+/// is a [`ReadError`], in an `io::Error` if that is what the trait wants.
+#[derive(Debug)]
+pub(super) struct Text {
+    file: File,
+    read: u64,
+    /// Lines that end before `buffer[good]`.
+    lines: u32,
+    blank: bool,
+    buffer: Box<[u8]>,
+    /// `buffer[start..good]` is text to lend, `buffer[good..end]` the beginning of a character.
+    start: usize,
+    good: usize,
+    end: usize,
+}
+
+/// The lines of a file, one at a time.
+#[derive(Debug)]
+pub(super) struct Lines {
+    text: Text,
+    line: Vec<u8>,
+    number: u32,
+}
+
 /// Returns a file's text, without a byte order mark.
 pub(super) fn read_text(path: &Path) -> Result<String, ReadError> {
-    let bytes = read_bytes(path)?;
-    let mut text = String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        ReadError::Encoding(1 + good.iter().filter(|byte| **byte == b'\n').count())
-    })?;
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
-    }
+    let mut text = String::new();
+    Text::open(path)?.read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Reads a regular file. Nothing else: a pipe that nobody writes to would be waited for without end.
-fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let failed = |error: io::Error| match error.kind() {
-        ErrorKind::NotFound => ReadError::Missing,
-        _ => ReadError::Io(error),
-    };
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(ReadError::Directory);
-    }
-    if !metadata.is_file() {
-        return Err(ReadError::Special);
-    }
-    let mut bytes = Vec::new();
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > BYTES_MAX { Err(ReadError::TooLong) } else { Ok(bytes) }
-}
-
-/// Returns a file's text, or none where nothing has that name.
-pub(super) fn read_if_present(path: &Path) -> Result<Option<String>, ReadError> {
-    match read_text(path) {
+/// Makes none of what was read at a path where nothing has that name.
+pub(super) fn if_present<T>(path: &Path, read: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+    match read {
         // A link that leads nowhere was put there by someone: it is not absent.
         Err(ReadError::Missing) if path.symlink_metadata().is_err() => Ok(None),
         other => other.map(Some),
+    }
+}
+
+impl Text {
+    /// Opens a regular file. Nothing else: a pipe that nobody writes to would be waited for without end.
+    pub(super) fn open(path: &Path) -> Result<Self, ReadError> {
+        let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(ReadError::Directory);
+        }
+        if !metadata.is_file() {
+            return Err(ReadError::Special);
+        }
+        if metadata.len() > BYTES_MAX {
+            return Err(ReadError::TooLong);
+        }
+        let mut mark = [0; BYTE_ORDER_MARK.len()];
+        if file.read_at(&mut mark, 0)? == mark.len() && mark == BYTE_ORDER_MARK {
+            file.seek(SeekFrom::Start(mark.len() as u64))?;
+        }
+        let buffer = vec![0; PIECE_BYTES].into_boxed_slice();
+        Ok(Self { file, read: 0, lines: 0, blank: true, buffer, start: 0, good: 0, end: 0 })
+    }
+
+    /// Says whether what was read so far is white space.
+    pub(super) fn is_blank(&self) -> bool {
+        self.blank
+    }
+
+    /// Reads the next piece, once the last has been lent; at the end it is empty.
+    fn refill(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.good..self.end, 0);
+        (self.start, self.good, self.end) = (0, 0, self.end - self.good);
+        while self.good == 0 {
+            let read = self.file.read(&mut self.buffer[self.end..])?;
+            self.end += read;
+            self.read += read as u64;
+            if self.read > BYTES_MAX {
+                return Err(io::Error::other(ReadError::TooLong));
+            }
+            self.good = match str::from_utf8(&self.buffer[..self.end]) {
+                Ok(_) => self.end,
+                Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
+                Err(error) => {
+                    let line = self.lines + newlines(&self.buffer[..error.valid_up_to()]) + 1;
+                    return Err(io::Error::other(ReadError::Encoding(line)));
+                }
+            };
+            if read == 0 {
+                break;
+            }
+        }
+        let piece = &self.buffer[..self.good];
+        self.lines += newlines(piece);
+        self.blank = self.blank && piece.trim_ascii().is_empty();
+        Ok(())
+    }
+}
+
+fn newlines(text: &[u8]) -> u32 {
+    text.iter().filter(|byte| **byte == b'\n').count() as u32
+}
+
+impl BufRead for Text {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.good {
+            self.refill()?;
+        }
+        Ok(&self.buffer[self.start..self.good])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start += count;
+    }
+}
+
+impl Read for Text {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(out)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl Lines {
+    pub(super) fn open(path: &Path) -> Result<Self, ReadError> {
+        Ok(Self { text: Text::open(path)?, line: Vec::new(), number: 0 })
+    }
+
+    /// Returns the next line and its number, from 1; none at the end.
+    pub(super) fn read(&mut self) -> Result<Option<(u32, &str)>, ReadError> {
+        self.line.clear();
+        let mut text = self.text.by_ref().take(LINE_BYTES_MAX as u64 + 1);
+        if text.read_until(b'\n', &mut self.line)? == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        if line.len() > LINE_BYTES_MAX {
+            return Err(ReadError::LongLine(self.number));
+        }
+        let line = str::from_utf8(line).map_err(|_| ReadError::Encoding(self.number))?;
+        Ok(Some((self.number, line)))
+    }
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::Missing,
+            _ => error.downcast().unwrap_or_else(Self::Io),
+        }
     }
 }
 
@@ -86,7 +208,7 @@ mod tests {
         let path = dir.path().join("text");
         fs::write(&path, "\u{feff}one\ntwo").unwrap();
         assert_eq!(read_text(&path).unwrap(), "one\ntwo");
-        assert_eq!(read_if_present(&path).unwrap().as_deref(), Some("one\ntwo"));
+        assert_eq!(if_present(&path, read_text(&path)).unwrap().as_deref(), Some("one\ntwo"));
     }
 
     #[test]
@@ -101,13 +223,81 @@ mod tests {
         assert!(error.starts_with("cannot be read: "), "{error}");
     }
 
+    fn lines(text: impl AsRef<[u8]>) -> Result<Vec<(u32, String)>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let mut lines = Lines::open(file.path()).unwrap();
+        let mut read = Vec::new();
+        while let Some((number, line)) = lines.read().map_err(|error| error.to_string())? {
+            read.push((number, line.to_owned()));
+        }
+        Ok(read)
+    }
+
+    #[test]
+    fn lends_line_after_line() {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("\u{feff}", &[]),
+            ("\u{feff}one", &["one"]),
+            ("one\n\nthree\r\n", &["one", "", "three\r"]),
+            ("\none\n\u{feff}two", &["", "one", "\u{feff}two"]),
+        ] {
+            let expected: Vec<_> = (1..).zip(expected.iter().map(|line| (*line).to_owned())).collect();
+            assert_eq!(lines(text), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_a_longest_length() {
+        let longest = "x".repeat(LINE_BYTES_MAX);
+        for text in [longest.clone(), format!("\n{longest}\n"), format!("{longest}\r\n").replacen('x', "", 1)] {
+            assert!(lines(&text).is_ok(), "{} bytes", text.len());
+        }
+        for text in [format!("\n{longest}x"), format!("\n{longest}x\n"), format!("\n{longest}\r\n")] {
+            assert_eq!(lines(&text), Err("line 2 is longer than 64 KiB".to_owned()), "{} bytes", text.len());
+        }
+    }
+
+    #[test]
+    fn characters_stay_whole_where_pieces_meet() {
+        for character in ["é", "‰", "😀"] {
+            for before in PIECE_BYTES - 5..PIECE_BYTES + 5 {
+                let text = format!("{}{character}{}", "\n".repeat(before), "x".repeat(PIECE_BYTES - 9));
+                let last = lines(&text).unwrap().pop();
+                let expected = (before as u32 + 1, text.trim_start().to_owned());
+                assert!(last == Some(expected), "{character} after {before}");
+                let cut = &text.as_bytes()[..before + character.len() - 1];
+                assert_eq!(lines(cut), Err(format!("line {} is not UTF-8", before + 1)), "{character} after {before}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_longest_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("text");
+        fs::write(&path, "one").unwrap();
+        let read = |before| {
+            let mut text = Text::open(&path)?;
+            text.read = before;
+            Ok(text.read_to_string(&mut String::new())?)
+        };
+        assert!(matches!(read(BYTES_MAX - 3), Ok(3)));
+        // One that grows while it is read.
+        assert!(matches!(read(BYTES_MAX - 2), Err(ReadError::TooLong)));
+        File::options().write(true).open(&path).unwrap().set_len(BYTES_MAX + 1).unwrap();
+        assert_eq!(read_text(&path).unwrap_err().to_string(), "longer than 256 MiB");
+    }
+
     #[test]
     fn absent_is_not_a_link_that_leads_nowhere() {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
-        assert!(matches!(read_if_present(&link), Err(ReadError::Missing)));
-        assert!(matches!(read_if_present(&dir.path().join("absent")), Ok(None)));
-        assert!(matches!(read_if_present(&dir.path().join("no/directory")), Ok(None)));
+        let read = |path: &Path| if_present(path, read_text(path));
+        assert!(matches!(read(&link), Err(ReadError::Missing)));
+        assert!(matches!(read(&dir.path().join("absent")), Ok(None)));
+        assert!(matches!(read(&dir.path().join("no/directory")), Ok(None)));
     }
 }

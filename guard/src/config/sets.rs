@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::policy::{Entry, Origin};
+use crate::policy::{Entries, Origin};
 
 use super::faults::{Quoted, Report};
-use super::item::{Item, List, Located, Pattern, Scope};
-use super::read::read_text;
+use super::item::{List, Located, Piece, Scope};
+use super::read::{Lines, ReadError};
 
 /// Every set by name.
 #[derive(Debug, Default)]
@@ -20,14 +19,14 @@ pub(super) struct Sets {
 
 #[derive(Debug, Default)]
 struct Set {
-    entries: Vec<Entry>,
+    entries: Entries,
     faulty: bool,
 }
 
 /// A list with its sets put in.
 #[derive(Debug, Default)]
 pub(super) struct Expanded {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Entries,
     /// Where `any` stands, if it does.
     pub(super) any: Option<Origin>,
     /// Some items were refused, here or in a set: too few entries say nothing.
@@ -45,21 +44,20 @@ impl Sets {
     }
 
     /// Puts the sets into a list; a name without a set is a fault.
-    pub(super) fn expand(&self, list: List, report: &mut Report) -> Expanded {
+    pub(super) fn expand(&self, list: &List, report: &mut Report) -> Expanded {
         let mut expanded = Expanded { faulty: list.faulty, ..Expanded::default() };
-        for Item { pattern, origin, comment } in list.items {
-            match pattern {
-                Pattern::Prefix(prefix) => expanded.entries.push(Entry { prefix, origin, comment }),
-                Pattern::Any => expanded.any = Some(origin),
-                Pattern::Set(name) => match self.sets.get(&name) {
+        for piece in &list.pieces {
+            match piece {
+                Piece::Prefixes(entries) => expanded.entries.append(entries, None),
+                Piece::Any(origin) => expanded.any = Some(origin.clone()),
+                Piece::Set { name, origin, comment } => match self.sets.get(name) {
                     Some(set) => {
-                        let own = |entry: &Entry| entry.comment.clone().or_else(|| comment.clone());
-                        expanded.entries.extend(set.entries.iter().map(|e| Entry { comment: own(e), ..e.clone() }));
+                        expanded.entries.append(&set.entries, comment.as_deref());
                         expanded.faulty |= set.faulty;
                     }
                     None => {
                         expanded.faulty = true;
-                        self.undefined(&name, &origin, report);
+                        self.undefined(name, origin, report);
                     }
                 },
             }
@@ -76,31 +74,33 @@ impl Sets {
 
 impl Set {
     fn read(name: &str, path: &Path, origin: &Origin, report: &mut Report) -> Self {
-        let text = match read_text(path) {
-            Ok(text) => text,
-            Err(error) => {
-                report.fault(origin, format_args!("set `{name}`: {}: {error}", Quoted(&path.to_string_lossy())));
-                return Self { faulty: true, ..Self::default() };
-            }
-        };
-        let (path, name): (Arc<Path>, Arc<str>) = (path.into(), name.into());
         let mut list = List::default();
-        for (number, line) in (1..).zip(text.lines()) {
-            let (prefix, comment) = line.split_once('#').map_or((line, ""), |(prefix, comment)| (prefix, comment));
-            if prefix.trim().is_empty() {
-                continue;
-            }
-            let place = Origin::Set { path: path.clone(), line: number, name: name.clone() };
-            let comment = Some(comment.trim().to_owned()).filter(|comment| !comment.is_empty());
-            list.read_commented(prefix, comment, &place, Scope::Set, report);
+        if let Err(error) = read_lines(name, path, &mut list, report) {
+            report.fault(origin, format_args!("set `{name}`: {}: {error}", Quoted(&path.to_string_lossy())));
+            list.faulty = true;
         }
-        if list.items.is_empty() && !list.faulty {
-            report.warn(&Origin::File { path }, format_args!("set `{name}` is empty"));
+        if list.is_empty() && !list.faulty {
+            report.warn(&Origin::File { path: path.into() }, format_args!("set `{name}` is empty"));
         }
         // A set nests no other, so that expanding its list finds prefixes alone.
-        let Expanded { entries, faulty, .. } = Sets::default().expand(list, report);
+        let Expanded { entries, faulty, .. } = Sets::default().expand(&list, report);
         Self { entries, faulty }
     }
+}
+
+fn read_lines(name: &str, path: &Path, list: &mut List, report: &mut Report) -> Result<(), ReadError> {
+    let mut lines = Lines::open(path)?;
+    let mut place = Origin::Set { path: path.into(), line: 0, name: name.into() };
+    while let Some((number, line)) = lines.read()? {
+        let (prefix, comment) = line.split_once('#').map_or((line, ""), |(prefix, comment)| (prefix, comment));
+        if prefix.trim().is_empty() {
+            continue;
+        }
+        place.move_to(number);
+        let comment = Some(comment.trim()).filter(|comment| !comment.is_empty());
+        list.read(prefix, comment, &place, Scope::Set, report);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -120,8 +120,8 @@ mod tests {
         let file = Located { value: ("office".to_owned(), path), origin: origin.clone() };
         let sets = Sets::read(&[file], false, &mut report);
         let mut list = List::default();
-        list.read(item, &origin, Scope::Service, &mut report);
-        let expanded = sets.expand(list, &mut report);
+        list.read(item, None, &origin, Scope::Service, &mut report);
+        let expanded = sets.expand(&list, &mut report);
         let shown = |text: String| text.replace(&format!("{}/", dir.path().display()), "");
         let warnings = report.finish().map_err(|faults| shown(faults.to_string()));
         (expanded, warnings.map(|warnings| warnings.iter().map(|warning| shown(warning.to_string())).collect()))
@@ -132,18 +132,19 @@ mod tests {
         let text = "# the office\n10.0.0.0/8\n\n  192.168.1.5 # printer\r\n2001:db8::/48#\n";
         let (expanded, warnings) = expand(Some(text), "@office");
         assert_eq!(warnings, Ok(vec![]));
-        let shown: Vec<String> = expanded.entries.iter().map(|entry| entry.prefix.to_string()).collect();
+        let shown: Vec<String> = expanded.entries.prefixes().map(|prefix| prefix.to_string()).collect();
         assert_eq!(shown, ["10.0.0.0/8", "192.168.1.5/32", "2001:db8::/48"]);
-        assert!(expanded.entries[1].origin.to_string().ends_with("office.txt:4 (@office)"));
-        assert_eq!(expanded.entries[1].comment.as_deref(), Some("printer"));
-        assert_eq!(expanded.entries[2].comment, None);
+        let entries: Vec<_> = expanded.entries.iter().collect();
+        assert!(entries[1].origin.to_string().ends_with("office.txt:4 (@office)"));
+        assert_eq!(entries[1].comment, Some("printer"));
+        assert_eq!(entries[2].comment, None);
         assert!(!expanded.faulty);
     }
 
     #[test]
     fn prefixes_and_any_stand_for_themselves() {
         let (expanded, _) = expand(Some("10.0.0.1"), "192.0.2.0/24");
-        assert_eq!(expanded.entries[0].origin.to_string(), "guard.toml:4");
+        assert_eq!(expanded.entries.iter().next().unwrap().origin.to_string(), "guard.toml:4");
         let (expanded, _) = expand(Some("10.0.0.1"), "any");
         assert!(expanded.entries.is_empty() && expanded.any.is_some());
     }

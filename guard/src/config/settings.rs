@@ -40,7 +40,7 @@ impl Settings {
         warn(variables, report);
         let mut allow = List::default();
         for Located { value, origin } in variables.get("ALLOWED_IPS").into_iter().flat_map(items) {
-            allow.read(value, &origin, Scope::List, report);
+            allow.read(value, None, &origin, Scope::List, report);
         }
         let path = |variable: &Located<String>| PathBuf::from(variable.value.trim());
         Self {
@@ -65,7 +65,7 @@ impl Settings {
 
 fn items(variable: &Located<String>) -> impl Iterator<Item = Located<&str>> {
     let parts = variable.value.split(is_separator).filter(|part| !part.is_empty());
-    (1..).zip(parts).map(|(part, value)| Located { value, origin: variable.origin.with_item(part) })
+    (1..).zip(parts).map(|(part, value)| Located { value, origin: variable.origin.at(part) })
 }
 
 fn ports(variable: &Located<String>, report: &mut Report) -> Vec<Located<Port>> {
@@ -116,6 +116,7 @@ fn is_off(value: &str) -> bool {
 mod tests {
     use crate::policy::Protocol;
 
+    use super::super::item::Piece;
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<(Settings, Vec<String>), String> {
@@ -142,9 +143,11 @@ mod tests {
         ])
         .unwrap();
         assert!(warnings.is_empty(), "{warnings:?}");
-        let origins: Vec<String> = settings.allow.items.iter().map(|item| item.origin.to_string()).collect();
-        assert_eq!(origins.len(), 5);
-        assert_eq!(origins[4], "environment variable ALLOWED_IPS item 5");
+        let [Piece::Prefixes(prefixes), Piece::Set { origin, .. }] = settings.allow.pieces.as_slice() else {
+            panic!("{:?}", settings.allow)
+        };
+        assert_eq!(prefixes.len(), 4);
+        assert_eq!(origin.to_string(), "environment variable ALLOWED_IPS item 5");
         assert_eq!(settings.list_file.unwrap().value, PathBuf::from("lists/mine.json"));
         assert_eq!(settings.interfaces, Some(Interfaces::Named(vec!["eth0".to_owned(), "eth1".to_owned()])));
         let ports: Vec<Port> = settings.ports.unwrap().value.iter().map(|port| port.value).collect();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::policy::Entry;
+use crate::policy::{Entries, Entry};
 
 use super::{Loaded, Sources, load};
 
@@ -71,9 +71,9 @@ impl Setup {
     }
 
     /// The entries of a list with their origins, the same way.
-    fn entries(&self, list: impl Fn(&Loaded) -> &[Entry]) -> Vec<String> {
+    fn entries(&self, list: impl Fn(&Loaded) -> &Entries) -> Vec<String> {
         let loaded = self.load().unwrap();
-        let entry = |entry: &Entry| format!("{} from {}", entry.prefix, shown(&entry.origin, self.dir.path()));
+        let entry = |entry: Entry<'_>| format!("{} from {}", entry.prefix, shown(&entry.origin, self.dir.path()));
         list(&loaded).iter().map(entry).collect()
     }
 }

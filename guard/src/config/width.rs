@@ -1,12 +1,8 @@
-//! How many addresses a list covers, however its prefixes overlap.
-
-use std::net::IpAddr;
+//! The rule of how many addresses a list may cover.
 
 use ipnet::IpNet;
 
-/// The addresses of one family that some prefixes cover, as ranges in order that neither overlap nor touch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cover(Vec<(u128, u128)>);
+use crate::policy::Ranges;
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +35,25 @@ impl Family {
         }
     }
 
-    /// The number of addresses in a /4.
-    fn widest(self) -> u128 {
+    /// Says whether lists cover more addresses of the family than a /4 has, or than a /16 of IPv6's global ones. What
+    /// two of them cover is counted twice.
+    pub(super) fn is_wide(self, lists: &[&Ranges]) -> bool {
         match self {
-            Self::V4 => 1 << (32 - 4),
-            Self::V6 => 1 << (128 - 4),
+            Self::V4 => {
+                let addresses = |(first, last): &(u32, u32)| u64::from(last - first) + 1;
+                lists.iter().flat_map(|ranges| &ranges.v4).map(addresses).sum::<u64>() > WIDEST_V4
+            }
+            Self::V6 => {
+                let ranges = || lists.iter().flat_map(|ranges| ranges.v6.iter().copied());
+                count(ranges()) > WIDEST_V6 || count(ranges().filter_map(global)) > WIDEST_GLOBAL_V6
+            }
         }
     }
 }
+
+/// The number of addresses in a /4, the widest that is taken unasked.
+const WIDEST_V4: u64 = 1 << (32 - 4);
+const WIDEST_V6: u128 = 1 << (128 - 4);
 
 /// The global unicast addresses of IPv6, 2000::/3. So few of them are in use that one /4 holds all of those.
 const GLOBAL_V6: (u128, u128) = (0x2000 << 112, (0x4000 << 112) - 1);
@@ -54,70 +61,22 @@ const GLOBAL_V6: (u128, u128) = (0x2000 << 112, (0x4000 << 112) - 1);
 /// The number of addresses in a /16, the widest that is taken of them unasked.
 const WIDEST_GLOBAL_V6: u128 = 1 << (128 - 16);
 
-impl Cover {
-    /// Merges the prefixes of one family.
-    pub(super) fn of<'a>(family: Family, prefixes: impl IntoIterator<Item = &'a IpNet>) -> Self {
-        let bits = |address: IpAddr| match address {
-            IpAddr::V4(address) => u128::from(address.to_bits()),
-            IpAddr::V6(address) => address.to_bits(),
-        };
-        let of_family = prefixes.into_iter().filter(|prefix| family.has(prefix));
-        Self::merged(of_family.map(|prefix| (bits(prefix.network()), bits(prefix.broadcast()))).collect())
-    }
+fn count(ranges: impl Iterator<Item = (u128, u128)>) -> u128 {
+    // All of IPv6 is one address more than the type counts.
+    ranges.map(|(first, last)| (last - first).saturating_add(1)).fold(0, u128::saturating_add)
+}
 
-    /// Merges two covers of one family.
-    pub(super) fn join(&self, other: &Self) -> Self {
-        Self::merged([self.0.as_slice(), other.0.as_slice()].concat())
-    }
-
-    /// Says whether more addresses are covered than a /4 of the family has, or than a /16 of IPv6's global ones.
-    pub(super) fn is_wide(&self, family: Family) -> bool {
-        self.count() > family.widest() || (family == Family::V6 && self.within(GLOBAL_V6).count() > WIDEST_GLOBAL_V6)
-    }
-
-    fn count(&self) -> u128 {
-        // All of IPv6 is one address more than the type counts.
-        let count = |(first, last): &(u128, u128)| (last - first).saturating_add(1);
-        self.0.iter().map(count).fold(0, u128::saturating_add)
-    }
-
-    fn within(&self, (from, to): (u128, u128)) -> Self {
-        let clipped = self.0.iter().map(|(first, last)| (*first.max(&from), *last.min(&to)));
-        Self(clipped.filter(|(first, last)| first <= last).collect())
-    }
-
-    fn merged(mut ranges: Vec<(u128, u128)>) -> Self {
-        // The sort finds runs that are in order already, so that joining two covers is linear.
-        ranges.sort();
-        let mut merged: Vec<(u128, u128)> = Vec::with_capacity(ranges.len());
-        for (first, last) in ranges {
-            match merged.last_mut() {
-                Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
-                _ => merged.push((first, last)),
-            }
-        }
-        Self(merged)
-    }
+fn global((first, last): (u128, u128)) -> Option<(u128, u128)> {
+    let (from, to) = GLOBAL_V6;
+    Some((first.max(from), last.min(to))).filter(|(first, last)| first <= last)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn cover(family: Family, prefixes: &str) -> Cover {
-        let prefixes: Vec<IpNet> = prefixes.split_whitespace().map(|prefix| prefix.parse().unwrap()).collect();
-        Cover::of(family, &prefixes)
-    }
-
-    #[test]
-    fn overlaps_and_neighbours_merge() {
-        assert_eq!(cover(Family::V4, "10.0.0.0/25 10.0.0.128/25 10.0.0.7/32").0, [(0x0a00_0000, 0x0a00_00ff)]);
-        assert_eq!(
-            cover(Family::V4, "10.0.0.2/32 10.0.0.0/32").0,
-            [(0x0a00_0000, 0x0a00_0000), (0x0a00_0002, 0x0a00_0002)]
-        );
-        assert_eq!(cover(Family::V6, "::/1 8000::/1 ::/0 10.0.0.0/8").0, [(0, u128::MAX)]);
-        assert_eq!(cover(Family::V4, "2001:db8::/32"), Cover::default());
+    fn ranges(prefixes: &str) -> Ranges {
+        Ranges::of(prefixes.split_whitespace().map(|prefix| prefix.parse().unwrap()))
     }
 
     #[test]
@@ -140,14 +99,15 @@ mod tests {
             (Family::V6, "::/1 8000::/1", true),
             (Family::V6, "0.0.0.0/0", false),
         ] {
-            assert_eq!(cover(family, prefixes).is_wide(family), wide, "{prefixes}");
+            assert_eq!(family.is_wide(&[&ranges(prefixes)]), wide, "{prefixes}");
         }
     }
 
     #[test]
-    fn covers_join() {
-        let (one, other) = (cover(Family::V4, "16.0.0.0/4"), cover(Family::V4, "17.0.0.0/8"));
-        assert!(!one.join(&other).is_wide(Family::V4));
-        assert!(one.join(&cover(Family::V4, "32.0.0.0/32")).is_wide(Family::V4));
+    fn two_lists_are_wide_together() {
+        let (one, other) = (ranges("16.0.0.0/4"), ranges("17.0.0.0/8"));
+        assert!(!Family::V4.is_wide(&[&one.join(&other)]));
+        assert!(Family::V4.is_wide(&[&one, &other]));
+        assert!(Family::V4.is_wide(&[&one.join(&ranges("32.0.0.0/32"))]));
     }
 }

@@ -11,12 +11,16 @@ use nix::{
     sys::socket::{getsockopt, sockopt::PeerCredentials},
     unistd::Pid,
 };
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::{Answer, Kind, Request, VERSION};
-use crate::{instance::Instance, kernel::LINKS, status::Status};
+use crate::{instance::Instance, kernel::LINKS, reload::Outcome, status::Status};
 
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a reload may take, with those before it: lists may be long.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(300);
 
 /// The daemon does not answer, or not what was asked.
 #[derive(Debug, Error)]
@@ -33,9 +37,19 @@ pub(crate) enum Unreachable {
 
 /// Asks the daemon for its status.
 pub(crate) fn status(instance: &Instance) -> Result<Status, Unreachable> {
-    let line = connect(instance).and_then(ask).map_err(|error| silent(instance, error))?;
+    ask(instance, Kind::Status, PATIENCE)
+}
+
+/// Has the daemon read its configuration again; returns once the outcome is in force.
+pub(crate) fn reload(instance: &Instance, force: bool) -> Result<Outcome, Unreachable> {
+    ask(instance, Kind::Reload { force }, RELOAD_PATIENCE)
+}
+
+fn ask<T: DeserializeOwned>(instance: &Instance, request: Kind, patience: Duration) -> Result<T, Unreachable> {
+    let exchange = connect(instance).and_then(|stream| exchange(stream, request, patience));
+    let line = exchange.map_err(|error| silent(instance, error))?;
     match serde_json::from_str(&line) {
-        Ok(Answer::Ok(status)) => Ok(status),
+        Ok(Answer::Ok(answer)) => Ok(answer),
         Ok(Answer::Error(message)) => Err(Unreachable::Refused { instance: instance.name.clone(), message }),
         Err(error) => Err(silent(instance, error.into())),
     }
@@ -50,13 +64,13 @@ pub(crate) fn daemon_pid(instance: &Instance) -> Option<Pid> {
 
 fn connect(instance: &Instance) -> io::Result<UnixStream> {
     let stream = UnixStream::connect(instance.socket())?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
 }
 
-fn ask(mut stream: UnixStream) -> io::Result<String> {
-    let mut request = serde_json::to_vec(&Request { version: VERSION, request: Kind::Status })?;
+fn exchange(mut stream: UnixStream, request: Kind, patience: Duration) -> io::Result<String> {
+    stream.set_read_timeout(Some(patience))?;
+    let mut request = serde_json::to_vec(&Request { version: VERSION, request })?;
     request.push(b'\n');
     stream.write_all(&request)?;
     let mut line = String::new();

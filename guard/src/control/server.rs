@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::unistd::Group;
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
@@ -19,7 +20,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{Answer, Kind, REQUEST_MAX, Request, VERSION};
-use crate::status::Status;
+use crate::{reload::Outcome, status::Status};
 
 /// Connections that are served at once; one more ends the oldest, so that clients that say nothing keep nobody out.
 const CONNECTIONS_MAX: usize = 64;
@@ -33,6 +34,15 @@ const GROUP: &str = "guard";
 /// What a client asks the daemon.
 pub(crate) enum Question {
     Status(oneshot::Sender<Status>),
+    Reload { force: bool, answer: oneshot::Sender<Outcome> },
+}
+
+/// What the daemon tells a client.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Reply {
+    Status(Box<Status>),
+    Reload(Outcome),
 }
 
 /// The listening socket; gone from the file system when dropped.
@@ -120,7 +130,7 @@ async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Res
     }
 }
 
-async fn answer(line: &[u8], questions: &mpsc::Sender<Question>) -> Answer<Status> {
+async fn answer(line: &[u8], questions: &mpsc::Sender<Question>) -> Answer<Reply> {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => return Answer::Error(format!("no request: {error}")),
@@ -128,14 +138,19 @@ async fn answer(line: &[u8], questions: &mpsc::Sender<Question>) -> Answer<Statu
     if request.version != VERSION {
         return Answer::Error(format!("version {} of the protocol is not spoken here, {VERSION} is", request.version));
     }
-    let (sender, answer) = oneshot::channel();
-    let question = match request.request {
-        Kind::Status => Question::Status(sender),
+    let reply = match request.request {
+        Kind::Status => put(questions, Question::Status).await.map(|status| Reply::Status(Box::new(status))),
+        Kind::Reload { force } => put(questions, |answer| Question::Reload { force, answer }).await.map(Reply::Reload),
     };
-    if questions.send(question).await.is_ok()
-        && let Ok(status) = answer.await
-    {
-        return Answer::Ok(status);
-    }
-    Answer::Error("the daemon is ending".to_owned())
+    reply.map_or_else(|| Answer::Error("the daemon is ending".to_owned()), Answer::Ok)
+}
+
+/// Puts a question to the daemon; an ending one gives no answer.
+async fn put<T>(
+    questions: &mpsc::Sender<Question>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Option<T> {
+    let (sender, answer) = oneshot::channel();
+    questions.send(question(sender)).await.ok()?;
+    answer.await.ok()
 }

@@ -7,11 +7,15 @@ use guard_common::records::{BlockEvent, Unreported};
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::{
-    export::{BlockLine, Merger, Names, StatsLine, Writer},
-    kernel::Events,
+    export::{BlockLine, Merger, Names, Outputs, StatsLine, Writer},
+    kernel::{Events, FLUSH_ALL, Flusher},
 };
+
+/// How long what the kernel's gates hold is waited for: a CPU may have no time for them.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Turns events into lines, at most one a second for a (source, reason).
 pub(super) struct Blocks {
@@ -35,8 +39,23 @@ impl Blocks {
         Ok(())
     }
 
+    /// Writes lines for everything that was blocked so far, wherever its report is held back. Where the kernel's part of it
+    /// does not come in time, that is an error, and lines are written for the rest.
+    pub(super) async fn tell_all(&mut self, flusher: &Flusher) -> anyhow::Result<()> {
+        let flushed = timeout(FLUSH_PATIENCE, flusher.flush(FLUSH_ALL)).await;
+        self.read_all();
+        let held = self.merger.drain();
+        self.write(held);
+        flushed.context("counts held back in the kernel do not come")
+    }
+
+    /// Writes lines to other outputs from now on.
+    pub(super) fn redirect(&mut self, outputs: Outputs) {
+        self.writer.redirect(outputs);
+    }
+
     /// Takes the events that are there, without waiting.
-    pub(super) fn read_all(&mut self) {
+    fn read_all(&mut self) {
         loop {
             let events = self.events.take_batch();
             if events.is_empty() {
@@ -50,12 +69,6 @@ impl Blocks {
     pub(super) fn write_due(&mut self) {
         let due = self.merger.due(Instant::now());
         self.write(due);
-    }
-
-    /// Writes all lines that are held back.
-    pub(super) fn write_all(&mut self) {
-        let held = self.merger.drain();
-        self.write(held);
     }
 
     /// Writes how many packets no line stands for: those of the kernel, and those whose line could not be written.

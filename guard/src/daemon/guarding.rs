@@ -6,7 +6,7 @@ use guard_common::address::Address;
 use tracing::{error, info, warn};
 
 use crate::{
-    kernel::{AttachError, Attachment, Links, OwnAddresses},
+    kernel::{AttachError, Attachment, KernelError, Links, OwnAddresses},
     launch::Selection,
     network::{self, Interface},
     policy::{Policy, Word as _, XdpMode},
@@ -54,19 +54,46 @@ impl Guarding {
             }
         }
         links.keep();
+        let unguarded = missing(&selection.missing);
+        let mut guarding = Self { links, addresses, program, guarded: Vec::new(), unguarded, complete: true };
+        guarding.release(&selection)?;
+        guarding.guarded = selection.present;
+        Ok(guarding)
+    }
+
+    /// Attaches to those interfaces that are not guarded yet, for a policy that is not in force yet; returns their indices.
+    /// If one can't be, none of them stays attached.
+    pub(super) fn extend(&mut self, in_force: &Policy, wanted: &[Interface]) -> Result<Vec<u32>, AttachError> {
+        let new: Vec<Interface> = wanted.iter().filter(|interface| !self.holds(interface)).cloned().collect();
+        self.set_own_addresses(&[self.guarded.as_slice(), &new].concat(), in_force);
+        let mut attached = Vec::new();
+        for interface in new {
+            if let Err(error) = self.links.attach(&interface, in_force.xdp_mode) {
+                self.withdraw(&attached);
+                return Err(error);
+            }
+            attached.push(interface.index);
+        }
+        Ok(attached)
+    }
+
+    /// Lets go of interfaces that were attached for nothing.
+    pub(super) fn withdraw(&self, attached: &[u32]) {
+        for index in attached {
+            if let Err(error) = self.links.abandon(&[*index]) {
+                error!("links: {:#}", anyhow::Error::from(error));
+            }
+        }
+    }
+
+    /// Lets go of interfaces that are there and that the policy does not name.
+    pub(super) fn release(&mut self, selection: &Selection) -> Result<(), KernelError> {
         // One that is missing from the listing may be there all the same.
         let may_be_wanted = |index| !selection.unwanted.contains(&index) && network::exists(index);
-        for index in links.detach_others(may_be_wanted)? {
+        for index in self.links.detach_others(may_be_wanted)? {
             warn!("interface number {index} is guarded no more: the policy does not name it");
         }
-        Ok(Self {
-            links,
-            addresses,
-            program,
-            guarded: selection.present,
-            unguarded: missing(&selection.missing),
-            complete: true,
-        })
+        Ok(())
     }
 
     /// Guards what has appeared, and forgets what is gone; tells whether anything was attached, so that `all` is out
@@ -76,9 +103,7 @@ impl Guarding {
         // One that was renamed has the program still, under whatever name.
         let renamed = all.iter().filter(|interface| self.holds(interface) && !selection.present.contains(interface));
         selection.present.extend(renamed.cloned().collect::<Vec<_>>());
-        if let Err(error) = self.addresses.set(own_addresses(&selection.present, policy)) {
-            warn!("not every own address is known as such: {:#}", anyhow::Error::from(error));
-        }
+        self.set_own_addresses(&selection.present, policy);
         let mut attached = false;
         let mut guarded = Vec::new();
         let mut unguarded = selection.refused;
@@ -112,6 +137,12 @@ impl Guarding {
             error!("links: {:#}", anyhow::Error::from(error));
         }
         attached
+    }
+
+    fn set_own_addresses(&mut self, interfaces: &[Interface], policy: &Policy) {
+        if let Err(error) = self.addresses.set(own_addresses(interfaces, policy)) {
+            warn!("not every own address is known as such: {:#}", anyhow::Error::from(error));
+        }
     }
 
     /// Tells whether this run's program is on an interface.

@@ -1,15 +1,11 @@
 //! The daemon's answer to `guard status`.
 
-use guard_common::{
-    packet::LinkType,
-    policy::{Mode as KernelMode, Reason},
-    records,
-};
+use guard_common::{packet::LinkType, records};
 
 use super::Daemon;
 use crate::{
     kernel::{KernelError, Totals},
-    policy::{Mode, Word as _},
+    policy::Word as _,
     status::{self, Counter, Entries, Events, LinkTypeCounter, Service, Status, verdict_name},
 };
 
@@ -22,12 +18,13 @@ impl Daemon {
         let (exported, lost) = self.blocks.written_and_lost();
         Ok(Status {
             version: status::VERSION,
-            instance: self.instance.name.clone(),
+            instance: self.reloads.instance().name.clone(),
             pid: std::process::id(),
             enforced: self.guarding.is_complete(),
             mode: policy.mode.word().to_owned(),
             default: policy.default.word().to_owned(),
             generation: self.generation,
+            last_reload: self.reloads.last.clone(),
             interfaces: self.guarding.guarded(),
             unguarded,
             services: policy
@@ -54,7 +51,7 @@ impl Daemon {
         let totals = self.counters.decisions()?;
         let row = |total: &Totals| Counter {
             service: self.blocks.names.service(total.service).map(str::to_owned),
-            verdict: verdict_name(total.reason.verdict(), self.mode_of(total.service, total.reason)).to_owned(),
+            verdict: verdict_name(total.reason.verdict(), total.mode).to_owned(),
             reason: total.reason.name().to_owned(),
             packets: total.count.packets,
             bytes: total.count.bytes,
@@ -84,17 +81,5 @@ impl Daemon {
             }
         }
         Ok(warnings)
-    }
-
-    fn mode_of(&self, service: u8, reason: Reason) -> KernelMode {
-        let mode = match (service, reason) {
-            (0, Reason::Malformed) => Some(self.policy.malformed_mode()),
-            (0, _) => Some(self.policy.mode),
-            (number, _) => self.policy.services.get(usize::from(number) - 1).map(|service| service.mode),
-        };
-        match mode {
-            Some(Mode::Monitor) => KernelMode::Monitor,
-            _ => KernelMode::Enforce,
-        }
     }
 }

@@ -14,8 +14,8 @@ use serde::{Serialize, Serializer};
 /// What an event's numbers are called.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    /// By number; 0 has none.
-    pub(crate) services: Vec<String>,
+    /// By number; 0 has none. Those of services that are gone as well: their last events may be still to come.
+    pub(crate) services: BTreeMap<u8, String>,
     /// By interface index.
     pub(crate) interfaces: BTreeMap<u32, String>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Names {
 impl Names {
     /// Returns a service's name, or nothing for the ports that no service names.
     pub(crate) fn service(&self, number: u8) -> Option<&str> {
-        self.services.get(usize::from(number).checked_sub(1)?).map(String::as_str)
+        self.services.get(&number).map(String::as_str)
     }
 }
 

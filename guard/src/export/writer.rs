@@ -14,8 +14,9 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tracing::error;
 
 use crate::policy::LogPolicy;
@@ -39,14 +40,10 @@ struct Line {
     packets: u64,
 }
 
-/// The end of the pipe that lines are put into.
-pub(crate) struct Writer {
-    lines: SyncSender<Line>,
-    lost: Arc<AtomicU64>,
-    finished: oneshot::Receiver<()>,
-}
+/// What a policy wants lines written to, open.
+pub(crate) struct Outputs(Vec<Output>);
 
-impl Writer {
+impl Outputs {
     /// Opens what the policy names.
     pub(crate) fn open(log: &LogPolicy) -> Result<Self, WriterError> {
         let mut outputs = Vec::new();
@@ -57,16 +54,32 @@ impl Writer {
             let file = open(path).map_err(|error| WriterError { path: path.clone(), error })?;
             outputs.push(Output::File(file, path.clone()));
         }
-        let (lines, waiting) = mpsc::sync_channel(WAITING_MAX);
-        let lost = Arc::new(AtomicU64::new(0));
-        let (done, finished) = oneshot::channel();
-        let counter = Arc::clone(&lost);
-        thread::spawn(move || {
-            write_all(&waiting, outputs, &counter);
-            // The one who waits may have run out of patience.
-            let _ = done.send(());
-        });
-        Ok(Self { lines, lost, finished })
+        Ok(Self(outputs))
+    }
+}
+
+/// The end of the pipe that lines are put into.
+pub(crate) struct Writer {
+    lines: SyncSender<Line>,
+    lost: Arc<AtomicU64>,
+    /// One for each thread that may still have lines to write; the last is that of `lines`.
+    finished: Vec<oneshot::Receiver<()>>,
+}
+
+impl Writer {
+    pub(crate) fn start(outputs: Outputs) -> Self {
+        let lost = Arc::default();
+        let (lines, finished) = start_thread(outputs, &lost);
+        Self { lines, lost, finished: vec![finished] }
+    }
+
+    /// Writes to other outputs from the next line on. A thread of their own does, so that it need not wait for a reader
+    /// of the former ones; lines that were handed over before go where they belong all the same.
+    pub(crate) fn redirect(&mut self, outputs: Outputs) {
+        self.finished.retain_mut(|finished| finished.try_recv() == Err(TryRecvError::Empty));
+        let (lines, finished) = start_thread(outputs, &self.lost);
+        self.lines = lines;
+        self.finished.push(finished);
     }
 
     /// Hands a line over; where too many wait already, its packets are counted as lost.
@@ -88,10 +101,22 @@ impl Writer {
     /// Waits until every line is written, unless their reader has stalled.
     pub(crate) async fn finish(self) {
         drop(self.lines);
-        if tokio::time::timeout(PATIENCE, self.finished).await.is_err() {
+        if tokio::time::timeout(PATIENCE, join_all(self.finished)).await.is_err() {
             error!("the block log's reader does not read: its last lines are lost");
         }
     }
+}
+
+fn start_thread(outputs: Outputs, lost: &Arc<AtomicU64>) -> (SyncSender<Line>, oneshot::Receiver<()>) {
+    let (lines, waiting) = mpsc::sync_channel(WAITING_MAX);
+    let (done, finished) = oneshot::channel();
+    let lost = Arc::clone(lost);
+    thread::spawn(move || {
+        write_all(&waiting, outputs, &lost);
+        // The one who waits may have run out of patience.
+        let _ = done.send(());
+    });
+    (lines, finished)
 }
 
 enum Output {
@@ -126,7 +151,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Writes lines until nobody sends any more. A line is lost if no output took it.
-fn write_all(lines: &Receiver<Line>, outputs: Vec<Output>, lost: &AtomicU64) {
+fn write_all(lines: &Receiver<Line>, Outputs(outputs): Outputs, lost: &AtomicU64) {
     let mut outputs: Vec<(Output, bool)> = outputs.into_iter().map(|output| (output, true)).collect();
     for line in lines {
         // A policy may ask for no log at all.

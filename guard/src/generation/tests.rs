@@ -1,68 +1,43 @@
+//! Policies compiled, and read back.
+
+mod sets;
+
 use std::net::IpAddr;
 
 use guard_common::policy::Mode as KernelMode;
 
 use super::*;
-use crate::policy::{Interfaces, LogPolicy, Origin, Service, XdpMode};
+use crate::samples::{self, port, prefixes};
 
-/// A compiled generation in ordinary memory.
-struct Memory(Vec<Line>);
-
-impl Lines for Memory {
-    fn line(&self, index: u32) -> Option<&Line> {
-        self.0.get(index as usize)
-    }
+fn read(compiled: &Compiled) -> Generation<'_, &[Line]> {
+    Generation { head: &compiled.head, far: &compiled.far }
 }
 
-fn entries(prefixes: &[&str]) -> Vec<Entry> {
-    let entry = |prefix: &&str| Entry {
-        prefix: prefix.parse().unwrap(),
-        origin: Origin::Variable { name: "ALLOWED_IPS".into(), item: None },
-        comment: None,
-    };
-    prefixes.iter().map(entry).collect()
-}
-
-fn port(protocol: Protocol, number: u16) -> Port {
-    Port { protocol, number }
-}
-
-fn service(name: &str, ports: &[Port], mode: Mode, allow: &[&str]) -> Service {
-    Service { name: name.to_owned(), ports: ports.to_vec(), mode, allow: entries(allow) }
+fn compile_anew(policy: &Policy) -> Compiled {
+    compile::<&[Line]>(policy, 1, None)
 }
 
 fn policy() -> Policy {
-    Policy {
-        interfaces: Interfaces::Physical,
-        xdp_mode: XdpMode::Auto,
-        mode: Mode::Enforce,
-        default: DefaultVerdict::Pass,
-        failsafe_ports: vec![port(Protocol::Tcp, 22)],
-        shared_addresses: Vec::new(),
-        allow: entries(&["10.0.0.0/8", "10.1.0.0/16", "11.0.0.0/8", "2001:db8::/48", "255.255.255.255/32"]),
-        deny: entries(&["10.9.9.9/32"]),
-        services: vec![
-            service(
-                "web",
-                &[port(Protocol::Tcp, 3000), port(Protocol::Tcp, 65_535)],
-                Mode::Enforce,
-                &["192.168.1.0/24"],
-            ),
-            service("dns", &[port(Protocol::Udp, 53)], Mode::Monitor, &["::/0"]),
-        ],
-        log: LogPolicy { eve: None, stdout: true },
-    }
+    let web_ports = [port(Protocol::Tcp, 3000), port(Protocol::Tcp, 65_535)];
+    let services = vec![
+        samples::service("web", &web_ports, Mode::Enforce, &prefixes(&["192.168.1.0/24"])),
+        samples::service("dns", &[port(Protocol::Udp, 53)], Mode::Monitor, &prefixes(&["::/0"])),
+    ];
+    let allow = ["10.0.0.0/8", "10.1.0.0/16", "11.0.0.0/8", "2001:db8::/48", "255.255.255.255/32"];
+    let policy = samples::policy(&prefixes(&allow), &prefixes(&["10.9.9.9/32"]), services);
+    Policy { default: DefaultVerdict::Pass, ..policy }
 }
 
 #[test]
 fn what_is_compiled_is_what_the_reader_says() {
-    let table = Memory(compile(&policy(), 7));
-    let generation = Generation::open(&table).unwrap();
+    let compiled = compile::<&[Line]>(&policy(), 7, None);
+    let generation = read(&compiled);
     assert_eq!(generation.number(), 7);
     assert!(generation.passes_by_default());
-    assert_eq!(generation.mode(0), KernelMode::Enforce);
-    assert_eq!(generation.mode(1), KernelMode::Enforce);
-    assert_eq!(generation.mode(2), KernelMode::Monitor);
+    assert_eq!(generation.malformed_mode(), KernelMode::Enforce);
+    for (service, mode) in [(0, KernelMode::Enforce), (1, KernelMode::Enforce), (2, KernelMode::Monitor)] {
+        assert_eq!(generation.mode(service), mode, "service {service}");
+    }
     for (name, tcp, number, target) in [
         ("failsafe", true, 22, Target::Failsafe),
         ("first service", true, 3000, Target::Service(1)),
@@ -82,55 +57,88 @@ fn what_is_compiled_is_what_the_reader_says() {
         (Set::Allow, "2001:db8:0:ffff:ffff:ffff:ffff:ffff", true),
         (Set::Allow, "2001:db8:1::", false),
         (Set::Deny, "10.9.9.9", true),
+        (Set::Deny, "2001:db8::", false),
         (Set::Service(1), "192.168.1.0", true),
         (Set::Service(1), "10.0.0.1", false),
         // One family's set says nothing about the other's addresses, although IPv4 is held as mapped.
         (Set::Service(2), "10.0.0.1", false),
         (Set::Service(2), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true),
-        (Set::Any, "192.168.1.255", true),
-        (Set::Any, "192.168.2.0", false),
+        (Set::Service(3), "192.168.1.0", false),
+        (Set::AnyService, "192.168.1.255", true),
+        (Set::AnyService, "192.168.2.0", false),
+        (Set::AnyService, "10.0.0.1", false),
+        (Set::Trusted, "10.0.0.1", false),
     ] {
         let ip: IpAddr = ip.parse().unwrap();
         let version = if ip.is_ipv4() { 4 } else { 6 };
-        let place = generation.set(set, version);
-        assert_eq!(prefix::contains(&table, place, ip.into()), member, "{set:?} {ip}");
+        assert_eq!(generation.contains(set, version, ip.into()), member, "{set:?} {ip}");
     }
 }
 
 #[test]
-fn neighbours_and_nested_prefixes_become_one_range() {
-    let lines = compile(&policy(), 1);
-    let generation = Memory(lines);
-    let set = Generation::open(&generation).unwrap().set(Set::Allow, 4);
-    // 10/8 with 11/8 is one range of two boundaries, the last address of all is another.
-    assert_eq!(set.boundaries, 4);
+fn malformed_packets_are_monitored_where_nothing_is_enforced() {
+    let of = |mode, service_modes: &[Mode]| {
+        let services = service_modes.iter().map(|mode| samples::service("s", &[], *mode, &[])).collect();
+        let policy = Policy { mode, ..samples::policy(&[], &[], services) };
+        read(&compile_anew(&policy)).malformed_mode()
+    };
+    assert_eq!(of(Mode::Monitor, &[]), KernelMode::Monitor);
+    assert_eq!(of(Mode::Monitor, &[Mode::Monitor]), KernelMode::Monitor);
+    assert_eq!(of(Mode::Monitor, &[Mode::Monitor, Mode::Enforce]), KernelMode::Enforce);
+    assert_eq!(of(Mode::Enforce, &[Mode::Monitor]), KernelMode::Enforce);
 }
 
 #[test]
 fn reading_back_finds_every_difference() {
-    let policy = policy();
-    let compiled = compile(&policy, 1);
-    assert_eq!(read_back(&policy, &compiled, &Memory(compiled.clone())), Ok(()));
-    for line in [0, 1, 47, SERVICES_FIRST_LINE as usize, compiled.len() - 1] {
-        let mut broken = compiled.clone();
-        broken[line][3] ^= 1 << 40;
-        assert!(read_back(&policy, &compiled, &Memory(broken)).is_err(), "line {line}");
+    let policy = sets::large_policy();
+    let compiled = compile_anew(&policy);
+    assert_eq!(read_back(&policy, &compiled, &read(&compiled)), Ok(()));
+    let bytes = compiled.head.as_bytes();
+    for byte in [0, 8, 63, 64, 700, 66_000, bytes.len() - 1] {
+        let mut broken = bytes.to_vec();
+        broken[byte] ^= 0x10;
+        let mut head = Head::new_box_zeroed().unwrap();
+        head.as_mut_bytes().copy_from_slice(&broken);
+        let broken = Generation { head: &head, far: compiled.far.as_slice() };
+        assert_eq!(read_back(&policy, &compiled, &broken), Err(ReadBackError::Head { number: 1 }), "byte {byte}");
     }
-    assert!(read_back(&policy, &compiled, &Memory(compiled[..compiled.len() - 1].to_vec())).is_err());
-    assert_eq!(read_back(&policy, &compiled, &Memory(Vec::new())), Err(ReadBackError::Empty));
+    let last = compiled.far.len() - 1;
+    for line in [0, last / 2, last] {
+        let mut far = compiled.far.clone();
+        far[line][3] ^= 1 << 40;
+        let broken = Generation { far: &far[..], ..read(&compiled) };
+        assert_eq!(read_back(&policy, &compiled, &broken), Err(ReadBackError::Line { number: 1, line }));
+    }
+    let short = Generation { far: &compiled.far[..last], ..read(&compiled) };
+    assert_eq!(read_back(&policy, &compiled, &short), Err(ReadBackError::Line { number: 1, line: last }));
 }
 
 #[test]
 fn a_compiler_that_forgets_an_entry_is_found_out() {
+    let wanted = policy();
+    let error = |forgetful: Policy| {
+        let compiled = compile_anew(&forgetful);
+        read_back(&wanted, &compiled, &read(&compiled)).unwrap_err().to_string()
+    };
+
     let mut forgetful = policy();
-    forgetful.services[0].allow.clear();
-    let compiled = compile(&forgetful, 1);
-    let error = read_back(&policy(), &compiled, &Memory(compiled.clone())).unwrap_err();
-    assert!(error.to_string().contains("192.168.1.0/24"), "{error}");
+    forgetful.services[0].allow = samples::service("web", &[], Mode::Enforce, &[]).allow;
+    assert!(error(forgetful).contains("192.168.1.0/24"));
 
     let mut forgetful = policy();
     forgetful.services[0].ports.pop();
-    let compiled = compile(&forgetful, 1);
-    let error = read_back(&policy(), &compiled, &Memory(compiled.clone())).unwrap_err();
-    assert!(error.to_string().contains("tcp/65535"), "{error}");
+    assert!(error(forgetful).contains("tcp/65535"));
+
+    let shorter = samples::policy(&prefixes(&["10.0.0.0/9"]), &[], Vec::new());
+    assert!(error(Policy { services: policy().services, ..shorter }).contains("10."));
+}
+
+#[test]
+fn a_compiler_that_admits_a_stranger_is_found_out() {
+    for (wanted, written) in [("192.168.1.0/24", "192.168.0.0/23"), ("2001:db8::/64", "2001:db8::/63")] {
+        let policy = |prefix| samples::policy(&prefixes(&[prefix]), &[], Vec::new());
+        let compiled = compile_anew(&policy(written));
+        let error = read_back(&policy(wanted), &compiled, &read(&compiled)).unwrap_err().to_string();
+        assert!(error.contains("next to what is listed"), "{error}");
+    }
 }

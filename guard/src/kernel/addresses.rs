@@ -6,22 +6,26 @@ use aya::{
     Ebpf,
     maps::{HashMap, MapData},
 };
-use guard_common::{address::Address, names, records::address_bit};
+use guard_common::{
+    address::Address,
+    names,
+    records::{ADDRESS_WORDS, address_bit},
+};
 
-use super::{KernelError, take_map, word::Word};
+use super::{KernelError, take_map, words::Words};
 
 /// The kernel's table of own addresses, and what is in it.
 pub(crate) struct OwnAddresses {
     table: HashMap<MapData, [u8; 16], u8>,
     /// The bits of all keys: the kernel program asks the table only where its address's bit is set.
-    bits: Word,
+    bits: Words<ADDRESS_WORDS>,
     held: BTreeSet<Address>,
 }
 
 impl OwnAddresses {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         let table = take_map(ebpf, names::ADDRESSES)?;
-        Ok(Self { table, bits: Word::take(ebpf, names::ADDRESS_BITS)?, held: BTreeSet::new() })
+        Ok(Self { table, bits: Words::take(ebpf, names::ADDRESS_BITS)?, held: BTreeSet::new() })
     }
 
     /// Makes the table hold exactly `wanted`.
@@ -31,13 +35,13 @@ impl OwnAddresses {
         }
         let failed = KernelError::map(names::ADDRESSES);
         let changed = self.change(&wanted);
-        // Bits are set before the keys they announce are asked for again, and cleared only once those are gone.
-        self.bits.store(bits(&self.held));
+        // At any moment each key's bit is set: before the key goes in, and until it is gone.
+        self.announce(&self.held);
         changed.map_err(failed)
     }
 
     fn change(&mut self, wanted: &BTreeSet<Address>) -> Result<(), aya::maps::MapError> {
-        self.bits.store(bits(self.held.union(wanted)));
+        self.announce(self.held.union(wanted));
         // First out, then in: the table may be full.
         for address in self.held.clone().difference(wanted) {
             self.table.remove(&address.octets())?;
@@ -49,8 +53,15 @@ impl OwnAddresses {
         }
         Ok(())
     }
-}
 
-fn bits<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> u64 {
-    addresses.into_iter().fold(0, |bits, address| bits | address_bit(*address))
+    fn announce<'a>(&self, addresses: impl IntoIterator<Item = &'a Address>) {
+        let mut words = [0; ADDRESS_WORDS];
+        for address in addresses {
+            let (word, bit) = address_bit(*address);
+            words[word as usize] |= bit;
+        }
+        for (place, word) in words.into_iter().enumerate() {
+            self.bits.store(place, word);
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use aya::{
     Ebpf,
-    maps::{MapData, MapError, PerCpuArray},
+    maps::{MapData, MapError, PerCpuArray, PerCpuValues},
+    util::nr_cpus,
 };
 use guard_common::{
     names,
     packet::LinkType,
-    policy::{Reason, SERVICES_MAX, Verdict},
+    policy::{Mode, Reason, SERVICES_MAX, Verdict},
     records::{Counter, Unreported, counter_index},
 };
 
@@ -23,10 +24,12 @@ pub(crate) struct Counters {
     unreported: PerCpuArray<MapData, Pair>,
 }
 
-/// Packets and bytes of one service and one reason.
+/// Packets and bytes of one service, one mode and one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) service: u8,
+    /// That of a drop.
+    pub(crate) mode: Mode,
     pub(crate) reason: Reason,
     pub(crate) count: Counter,
 }
@@ -44,15 +47,26 @@ impl Counters {
     pub(crate) fn decisions(&self) -> Result<Vec<Totals>, KernelError> {
         let mut totals = Vec::new();
         for service in 0..=SERVICES_MAX as u8 {
-            for reason in Reason::ALL {
-                let [packets, bytes] = sum(&self.decisions, counter_index(service, reason as u8))
+            for (mode, reason) in modes_and_reasons() {
+                let [packets, bytes] = sum(&self.decisions, counter_index(service, mode as u32, reason as u8))
                     .map_err(KernelError::map(names::COUNTERS))?;
                 if packets > 0 {
-                    totals.push(Totals { service, reason, count: Counter { packets, bytes } });
+                    totals.push(Totals { service, mode, reason, count: Counter { packets, bytes } });
                 }
             }
         }
         Ok(totals)
+    }
+
+    /// Forgets what was counted for a service that is gone; of one whose packets still come, some would be lost.
+    pub(crate) fn clear(&mut self, service: u8) -> Result<(), KernelError> {
+        let cpus = nr_cpus().map_err(|(_, error)| KernelError::map(names::COUNTERS)(error))?;
+        for (mode, reason) in modes_and_reasons() {
+            let zeros = PerCpuValues::try_from(vec![[0, 0]; cpus]).map_err(KernelError::map(names::COUNTERS))?;
+            let index = counter_index(service, mode as u32, reason as u8);
+            self.decisions.set(index, zeros, 0).map_err(KernelError::map(names::COUNTERS))?;
+        }
+        Ok(())
     }
 
     /// Returns what frames without an IP packet carried, where it is not zero.
@@ -78,6 +92,10 @@ impl Counters {
         }
         Ok(total)
     }
+}
+
+fn modes_and_reasons() -> impl Iterator<Item = (Mode, Reason)> {
+    Mode::ALL.into_iter().flat_map(|mode| Reason::ALL.into_iter().map(move |reason| (mode, reason)))
 }
 
 fn sum(table: &PerCpuArray<MapData, Pair>, index: u32) -> Result<Pair, MapError> {

@@ -7,17 +7,18 @@ use aya::{
     maps::{ArrayOfMaps, MapData, MapError, MapType},
 };
 use guard_common::{
-    generation::{Live, SLOTS},
+    generation::{Generation, Head, Live, SLOTS},
     names,
-    prefix::{Line, Lines},
+    prefix::Line,
 };
 use memmap2::{MmapMut, MmapOptions};
 use thiserror::Error;
+use tracing::warn;
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use super::{KernelError, take_map, word::Word};
+use super::{KernelError, take_map, words::Words};
 use crate::{
-    generation::{self, ReadBackError},
+    generation::{self, Compiled, Directory, Previous, ReadBackError},
     policy::Policy,
 };
 
@@ -28,73 +29,156 @@ const BPF_F_INNER_MAP: u32 = 1 << 12;
 /// Why a policy did not become a generation. What was in force before still is.
 #[derive(Debug, Error)]
 pub(crate) enum InstallError {
-    #[error("the kernel has no room for a generation of {lines} lines")]
-    Create { lines: usize, source: MapError },
-    #[error("mapping a generation of {lines} lines")]
-    Mmap { lines: usize, source: std::io::Error },
+    #[error("the kernel has no room for a table of {bytes} bytes")]
+    Create { bytes: usize, source: MapError },
+    #[error("mapping a table of {bytes} bytes")]
+    Mmap { bytes: usize, source: std::io::Error },
     #[error(transparent)]
     ReadBack(#[from] ReadBackError),
     #[error("the kernel refused the generation in slot {slot}")]
     Slot { slot: u32, source: MapError },
 }
 
+/// A map of maps, one a slot.
+type Slots = ArrayOfMaps<MapData, MapData>;
+
 /// The slots, and the word that names the live one.
 pub(crate) struct Generations {
-    slots: ArrayOfMaps<MapData, MapData>,
-    live: Word,
+    heads: Slots,
+    far: Slots,
+    live: Words<1>,
+    /// What slots hold that held a generation once.
+    nothing: Tables,
     number: u64,
+    installed: Option<Installed>,
+    /// Slots whose generation is not in force any more, but still there.
+    retired: Vec<u32>,
+}
+
+/// The generation in force.
+struct Installed {
+    slot: u32,
+    tables: Tables,
+    directory: Directory,
 }
 
 impl Generations {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self { slots: take_map(ebpf, names::POLICY)?, live: Word::take(ebpf, names::LIVE)?, number: 0 })
+        Ok(Self {
+            heads: take_map(ebpf, names::HEADS)?,
+            far: take_map(ebpf, names::POLICY)?,
+            live: Words::take(ebpf, names::LIVE)?,
+            nothing: Tables::create(&[], &[]).map_err(KernelError::map(names::HEADS))?,
+            number: 0,
+            installed: None,
+            retired: Vec::new(),
+        })
     }
 
-    /// Compiles the policy into a slot that is not live, reads it back, and switches with one store.
+    /// Compiles the policy into a slot that is not live, reads it back, and switches with one store. `in_force` is the policy
+    /// that was installed last, whose sets are copied where they are still wanted.
     ///
     /// Returns the new generation's number.
-    pub(crate) fn install(&mut self, policy: &Policy) -> Result<u64, InstallError> {
+    pub(crate) fn install(&mut self, policy: &Policy, in_force: Option<&Policy>) -> Result<u64, InstallError> {
         let number = self.number + 1;
-        let lines = generation::compile(policy, number);
-        let table = Table::create(&lines)?;
-        generation::read_back(policy, &lines, &table)?;
-        let slot = (number % SLOTS as u64) as u32;
-        self.slots.set(slot, &table.map, 0).map_err(|source| InstallError::Slot { slot, source })?;
-        self.live.store(Live::new(slot).0);
+        let previous = self.installed.as_ref().zip(in_force).map(|(installed, policy)| Previous {
+            sets: generation::sets(policy),
+            directory: &installed.directory,
+            lines: installed.tables.generation(),
+        });
+        let compiled = generation::compile(policy, number, previous.as_ref());
+        let check = |compiled: &_, kernel: &Tables| generation::read_back(policy, compiled, &kernel.generation());
+        self.switch_to(compiled, check)?;
         self.number = number;
         Ok(number)
     }
+
+    /// Puts a generation into the next slot, makes it the live one if it passes the `check`, and empties the slot of the one
+    /// before.
+    fn switch_to(
+        &mut self,
+        compiled: Compiled,
+        check: impl FnOnce(&Compiled, &Tables) -> Result<(), ReadBackError>,
+    ) -> Result<(), InstallError> {
+        let slot = self.installed.as_ref().map_or(0, |installed| (installed.slot + 1) % SLOTS as u32);
+        let tables = Tables::create(compiled.head.as_bytes(), &compiled.far)?;
+        check(&compiled, &tables)?;
+        tables.put_into(slot, &mut self.heads, &mut self.far)?;
+        self.live.store(0, Live::new(slot).0);
+        let before = self.installed.replace(Installed { slot, tables, directory: compiled.directory });
+        self.retired.retain(|retired| *retired != slot);
+        self.retired.extend(before.map(|before| before.slot));
+        if let Err(error) = self.empty_retired() {
+            warn!("a former generation's memory is not free before the next change: {:#}", anyhow::Error::from(error));
+        }
+        Ok(())
+    }
+
+    /// Frees the memory of slots that are no longer live.
+    fn empty_retired(&mut self) -> Result<(), InstallError> {
+        let Some(live) = self.installed.as_ref().filter(|_| !self.retired.is_empty()) else { return Ok(()) };
+        // A change of a slot returns only when no run of the program that began before it is left. So behind this one, which
+        // changes nothing, nobody asks a retired slot any more.
+        live.tables.put_into(live.slot, &mut self.heads, &mut self.far)?;
+        while let Some(slot) = self.retired.last() {
+            self.nothing.put_into(*slot, &mut self.heads, &mut self.far)?;
+            self.retired.pop();
+        }
+        Ok(())
+    }
 }
 
-/// A generation's map, and its lines as the kernel sees them.
-struct Table {
+/// The maps of a generation.
+struct Tables {
+    head: Mapped,
+    far: Mapped,
+}
+
+impl Tables {
+    /// Makes the maps, of zeros behind these bytes and lines.
+    fn create(head: &[u8], far: &[Line]) -> Result<Self, InstallError> {
+        let (lines, flags) = (far.len().max(1), BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+        Ok(Self {
+            head: Mapped::create("HEAD", 1, size_of::<Head>(), BPF_F_MMAPABLE, head)?,
+            far: Mapped::create("LINES", lines, size_of::<Line>(), flags, far.as_bytes())?,
+        })
+    }
+
+    fn put_into(&self, slot: u32, heads: &mut Slots, far: &mut Slots) -> Result<(), InstallError> {
+        let refused = |source| InstallError::Slot { slot, source };
+        heads.set(slot, &self.head.map, 0).map_err(refused)?;
+        far.set(slot, &self.far.map, 0).map_err(refused)
+    }
+
+    /// Returns the generation as the kernel sees it.
+    fn generation(&self) -> Generation<'_, &[Line]> {
+        let (head, _) = Head::ref_from_prefix(&self.head.bytes).expect("the map was made as long as a head is");
+        Generation { head, far: <[Line]>::ref_from_bytes(&self.far.bytes).expect("the map is made of lines") }
+    }
+}
+
+/// An array in the kernel, and its bytes.
+struct Mapped {
     map: MapData,
     bytes: MmapMut,
 }
 
-impl Table {
-    fn create(lines: &[Line]) -> Result<Self, InstallError> {
-        let count = lines.len();
-        let shape = aya_obj::Map::new_from_params(
-            MapType::Array as u32,
-            size_of::<u32>() as u32,
-            size_of::<Line>() as u32,
-            count as u32,
-            BPF_F_MMAPABLE | BPF_F_INNER_MAP,
-        );
-        let map = MapData::create(shape, "GENERATION", None)
-            .map_err(|source| InstallError::Create { lines: count, source })?;
+impl Mapped {
+    /// Makes an array of `count` elements of `size` bytes that begins with these bytes; the rest is zero.
+    fn create(name: &str, count: usize, size: usize, flags: u32, bytes: &[u8]) -> Result<Self, InstallError> {
+        let length = count * size;
+        let key_size = size_of::<u32>() as u32;
+        let shape = aya_obj::Map::new_from_params(MapType::Array as u32, key_size, size as u32, count as u32, flags);
+        let map =
+            MapData::create(shape, name, None).map_err(|source| InstallError::Create { bytes: length, source })?;
         // SAFETY: the map belongs to this process alone until it is put into a slot, and nobody writes it afterwards;
         // a map's memory never shrinks.
-        let bytes = unsafe { MmapOptions::new().len(size_of_val(lines)).map_mut(map.fd().as_fd().as_raw_fd()) };
-        let mut bytes = bytes.map_err(|source| InstallError::Mmap { lines: count, source })?;
-        bytes.copy_from_slice(lines.as_bytes());
-        Ok(Self { map, bytes })
+        let mapped = unsafe { MmapOptions::new().len(length).map_mut(map.fd().as_fd().as_raw_fd()) };
+        let mut mapped = mapped.map_err(|source| InstallError::Mmap { bytes: length, source })?;
+        mapped[..bytes.len()].copy_from_slice(bytes);
+        Ok(Self { map, bytes: mapped })
     }
 }
 
-impl Lines for Table {
-    fn line(&self, index: u32) -> Option<&Line> {
-        <[Line]>::ref_from_bytes(&self.bytes).ok()?.get(index as usize)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -64,13 +64,11 @@ pub(crate) enum Attachment {
 pub(crate) struct Links {
     ebpf: Ebpf,
     pins: PinDirectory,
-    /// The directory of the state that this program uses.
-    state: String,
 }
 
 impl Links {
-    pub(super) fn new(ebpf: Ebpf, pins: PinDirectory, state: String) -> Self {
-        Self { ebpf, pins, state }
+    pub(super) fn new(ebpf: Ebpf, pins: PinDirectory) -> Self {
+        Self { ebpf, pins }
     }
 
     /// Returns the kernel's number of the program that this run loaded.
@@ -137,13 +135,13 @@ impl Links {
     /// Leaves links and tables in force when this process ends; an earlier program's are needed no more.
     pub(crate) fn keep(&mut self) {
         self.pins.keep();
-        if let Err(error) = state::remove_others(&self.pins, &self.state) {
+        if let Err(error) = state::remove_others(&self.pins) {
             warn!("{error}");
         }
     }
 
-    /// Undoes a start that failed: takes the program off the interfaces to which this run attached it.
-    pub(crate) fn abandon(self, attached: &[u32]) -> Result<(), KernelError> {
+    /// Takes the program off interfaces to which this run attached it, because what they were attached for failed.
+    pub(crate) fn abandon(&self, attached: &[u32]) -> Result<(), KernelError> {
         let directory = self.pins.links();
         attached.iter().try_for_each(|index| remove(&directory.join(index.to_string())))
     }

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
 };
 
@@ -15,36 +14,31 @@ use super::{
     KernelError,
     bpffs::{PinDirectory, remove_pin},
 };
-use crate::policy::Policy;
 
 /// Tables that a restart must not empty: what was counted, and what is still to be told.
-const STATE_MAPS: [&str; 6] =
-    [names::COUNTERS, names::LINK_TYPES, names::GATES, names::BUDGET, names::UNREPORTED, names::EVENTS];
+const STATE_MAPS: [&str; 7] = [
+    names::COUNTERS,
+    names::SERVICES,
+    names::LINK_TYPES,
+    names::GATES,
+    names::BUDGET,
+    names::UNREPORTED,
+    names::EVENTS,
+];
 
 /// What the names of state directories begin with.
 const PREFIX: &str = "state_";
 
-/// Returns the name of the directory for the state of a policy.
-///
-/// It carries the records' layout and what the numbers in them mean: services by their place, and their modes. So tables
-/// whose numbers mean something else are never opened, and no packet counts for a service that it was not meant for.
-pub(super) fn directory_name(policy: &Policy) -> String {
-    let mut meaning = DefaultHasher::new();
-    policy.mode.hash(&mut meaning);
-    for service in &policy.services {
-        (&service.name, service.mode).hash(&mut meaning);
-    }
-    format!("{PREFIX}{}_{:016x}", records::LAYOUT, meaning.finish())
+/// Returns the name of the state's directory. It carries the records' layout, so that tables of another one are never
+/// opened.
+fn directory_name() -> String {
+    format!("{PREFIX}{}", records::LAYOUT)
 }
 
 /// Returns where each state map is pinned; a pin that is there already has the shape that the object expects.
-pub(super) fn adopt(
-    pins: &PinDirectory,
-    directory: &str,
-    object: &[u8],
-) -> Result<Vec<(&'static str, PathBuf)>, KernelError> {
+pub(super) fn adopt(pins: &PinDirectory, object: &[u8]) -> Result<Vec<(&'static str, PathBuf)>, KernelError> {
     let object = Object::parse(object).map_err(|error| KernelError::Load(error.into()))?;
-    let directory = pins.directory(directory)?;
+    let directory = pins.directory(&directory_name())?;
     STATE_MAPS
         .into_iter()
         .map(|name| {
@@ -59,15 +53,16 @@ pub(super) fn adopt(
         .collect()
 }
 
-/// Removes state of other policies and layouts, which no program uses any more.
-pub(super) fn remove_others(pins: &PinDirectory, current: &str) -> Result<(), KernelError> {
+/// Removes state of other layouts, which no program uses any more.
+pub(super) fn remove_others(pins: &PinDirectory) -> Result<(), KernelError> {
     let failed = |action, path: &Path, error| KernelError::Pin { action, path: path.to_owned(), error };
+    let current = directory_name();
     let root = pins.path("");
     for entry in fs::read_dir(&root).map_err(|error| failed("reading", &root, error))? {
         let path = entry.map_err(|error| failed("reading", &root, error))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.starts_with(PREFIX) && name != current {
-            warn!("counters start anew: the services or their modes are others, or guard's version is");
+            warn!("counters start anew: the earlier run was of another version of guard");
             fs::remove_dir_all(&path).map_err(|error| failed("removing", &path, error))?;
         }
     }

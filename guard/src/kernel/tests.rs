@@ -1,4 +1,8 @@
-//! What the embedded object must hold; looked at without any privilege.
+//! What the embedded object must hold, looked at without any privilege; and the program in the kernel, run on frames that
+//! no network carries.
+
+mod lists;
+pub(super) mod machine;
 
 use aya_obj::{Object, ProgramSection};
 

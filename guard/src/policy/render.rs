@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::{Entry, LogPolicy, Policy, Service, Word};
+use super::{Entries, LogPolicy, Policy, Service, Word};
 
 impl Policy {
     /// Writes the whole policy, each entry with where it came from, and the warnings that came with it.
@@ -24,7 +24,8 @@ impl Policy {
         writeln!(out, "block log: {}", log(&self.log))?;
         section(out, "allow", &self.allow)?;
         section(out, "deny", &self.deny)?;
-        for Service { name, ports, mode, allow } in &self.services {
+        section(out, "trusted", &self.trusted)?;
+        for Service { name, ports, mode, allow, .. } in &self.services {
             section(out, &format!("service {name}, {}, {}, allow", list(ports), mode.word()), allow)?;
         }
         if !warnings.is_empty() {
@@ -34,13 +35,12 @@ impl Policy {
     }
 }
 
-fn section(out: &mut impl Write, title: &str, entries: &[Entry]) -> fmt::Result {
+fn section(out: &mut impl Write, title: &str, entries: &Entries) -> fmt::Result {
     writeln!(out, "\n{title} ({}):{}", entries.len(), if entries.is_empty() { " none" } else { "" })?;
-    let prefixes: Vec<String> = entries.iter().map(|entry| entry.prefix.to_string()).collect();
-    let width = prefixes.iter().map(String::len).max().unwrap_or(0);
-    for (prefix, entry) in prefixes.iter().zip(entries) {
-        write!(out, "  {prefix:width$}  {}", entry.origin)?;
-        if let Some(comment) = &entry.comment {
+    let width = entries.prefixes().map(|prefix| prefix.to_string().len()).max().unwrap_or(0);
+    for entry in entries.iter() {
+        write!(out, "  {:width$}  {}", entry.prefix.to_string(), entry.origin)?;
+        if let Some(comment) = entry.comment {
             write!(out, "  # {}", comment.escape_debug())?;
         }
         writeln!(out)?;
@@ -63,17 +63,17 @@ mod tests {
     use std::net::IpAddr;
     use std::path::Path;
 
-    use crate::policy::{DefaultVerdict, Interfaces, Mode, Origin, Port, Protocol, XdpMode};
+    use crate::policy::{DefaultVerdict, Entry, Interfaces, Mode, Origin, Port, Protocol, XdpMode};
 
     use super::*;
 
     fn sample() -> Policy {
         let port = |protocol, number| Port { protocol, number };
         let line = |line| Origin::Line { path: Path::new("guard.toml").into(), line };
-        let entry = |prefix: &str, origin, comment: Option<&str>| Entry {
+        let entry = |prefix: &str, origin, comment: Option<&'static str>| Entry {
             prefix: prefix.parse().unwrap(),
             origin,
-            comment: comment.map(str::to_owned),
+            comment,
         };
         Policy {
             interfaces: Interfaces::Named(vec!["eth0".to_owned(), "eth1".to_owned()]),
@@ -82,16 +82,18 @@ mod tests {
             default: DefaultVerdict::Pass,
             failsafe_ports: vec![port(Protocol::Tcp, 22)],
             shared_addresses: vec![IpAddr::from([192, 0, 2, 1])],
-            allow: vec![
+            allow: Entries::from_iter([
                 entry("10.0.0.0/8", Origin::Variable { name: "ALLOWED_IPS".into(), item: Some(1) }, None),
                 entry("192.168.1.5/32", line(3), Some("office\nprinter")),
-            ],
-            deny: vec![],
+            ]),
+            deny: Entries::default(),
+            trusted: Entries::from_iter([entry("10.0.0.1/32", line(5), None)]),
             services: vec![Service {
+                number: 1,
                 name: "web".to_owned(),
                 ports: vec![port(Protocol::Tcp, 3000), port(Protocol::Udp, 3000)],
                 mode: Mode::Monitor,
-                allow: vec![entry("2001:db8::/48", line(9), None)],
+                allow: Entries::from_iter([entry("2001:db8::/48", line(9), None)]),
             }],
             log: LogPolicy { eve: Some("/var/log/guard/eve.json".into()), stdout: true },
         }
@@ -114,6 +116,9 @@ allow (2):
 
 deny (0): none
 
+trusted (1):
+  10.0.0.1/32  guard.toml:5
+
 service web, tcp/3000, udp/3000, monitor, allow (1):
   2001:db8::/48  guard.toml:9
 
@@ -126,7 +131,8 @@ warnings (1):
     #[test]
     fn long_lists_are_printed_whole() {
         let mut policy = sample();
-        policy.allow = vec![policy.allow[0].clone(); 1000];
+        let first = policy.allow.iter().next().unwrap();
+        policy.allow = std::iter::repeat_n(first, 1000).collect();
         assert_eq!(policy.render(&[] as &[&str]).matches("  10.0.0.0/8  ").count(), 1000);
     }
 
@@ -144,6 +150,7 @@ warnings (1):
                 { "prefix": "192.168.1.5/32", "origin": "guard.toml:3", "comment": "office\nprinter" },
             ],
             "deny": [],
+            "trusted": [{ "prefix": "10.0.0.1/32", "origin": "guard.toml:5" }],
             "services": [{
                 "name": "web",
                 "ports": ["tcp/3000", "udp/3000"],

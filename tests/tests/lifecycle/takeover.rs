@@ -1,6 +1,6 @@
 //! One guard after another on the same interface, under traffic: no unlisted packet passes and no listed one is lost.
 
-use guard_tests::{Guard, Link, Options, wait, xdp::program_on};
+use guard_tests::{Counters, Guard, Link, Options, wait, xdp::program_on};
 
 use super::{
     scene::{
@@ -35,13 +35,13 @@ fn succession(mode: &str, end: impl FnOnce(&mut Guard)) {
 
 /// Counters go on where the first guard left them: every packet of the traffic is in them.
 fn assert_counted(guard: &Guard, arrivals: &Arrivals, mode: &str) {
-    let sent = u64::from(arrivals.rounds) * (LISTED.len() + UNLISTED.len()) as u64;
+    let sent = u64::from(arrivals.rounds()) * (LISTED.len() + UNLISTED.len()) as u64;
     wait::eventually(&format!("{mode}: all {sent} packets are counted"), SOON, || {
         let status = guard.status();
-        packets(&status, "pass") + packets(&status, "drop") + arrivals.lost == sent
+        packets(&status, "pass") + packets(&status, "drop") + arrivals.lost() == sent
     });
     let dropped = packets(&guard.status(), "drop");
-    assert!(dropped <= sent / 2 && dropped + arrivals.lost >= sent / 2, "{mode}: {dropped} of {sent} dropped");
+    assert!(dropped <= sent / 2 && dropped + arrivals.lost() >= sent / 2, "{mode}: {dropped} of {sent} dropped");
 }
 
 #[test]
@@ -99,23 +99,28 @@ fn a_mode_that_a_takeover_cannot_change_is_said() {
 }
 
 #[test]
-fn counters_of_other_services_are_not_taken_over() {
+fn counters_stay_with_their_service() {
     let link = two_hosts();
     let mut first = Guard::run(link.left.host(), options());
     assert_guarded(&link, "the first policy");
     wait::eventually("strangers are counted", SOON, || packets(&first.status(), "drop") > 0);
     first.stop();
-    let other = env_with("GUARD_PORTS", "tcp/3000,udp/3000");
-    let same_services = Guard::run(link.left.host(), Options { env: &other, ..Options::default() });
-    assert!(packets(&same_services.status(), "drop") > 0, "the same service by name");
-    drop(same_services);
+    let other = env_with("GUARD_PORTS", "tcp/3000,tcp/4000");
+    let mut same_service = Guard::run(link.left.host(), Options { env: &other, ..Options::default() });
+    let dropped = packets(&same_service.status(), "drop");
+    assert!(dropped > 0, "the same service by name");
+    same_service.stop();
     let config = r#"
         interfaces = ["eth0"]
         allow.ips = ["10.0.0.2", "2001:db8::2"]
         service = [{ name = "another", ports = ["tcp/4000"] }, { name = "web", ports = ["tcp/3000"] }]
     "#;
     let second = Guard::run(link.left.host(), Options { config: Some(config), ..Options::default() });
-    assert_eq!(packets(&second.status(), "drop"), 0, "{:#?}", second.status());
-    assert!(second.log().iter().any(|line| line.contains("counters start anew")), "{:#?}", second.log());
+    assert_eq!(packets(&second.status(), "drop"), dropped, "the service that is gone: {:#?}", second.status());
+    let before = Counters::read(&second);
     assert_guarded(&link, "the other services");
+    wait::eventually("strangers are counted for another service", SOON, || {
+        Counters::read(&second).since(&before).packets("web drop not_allowed") > 0
+    });
+    assert_eq!(packets(&second.status(), "drop"), dropped, "the service that is gone");
 }

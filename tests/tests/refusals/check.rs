@@ -18,6 +18,8 @@ name = 'web'
 ports = ['tcp/80', 'tcp/443']
 allow = ['@office']
 mode = 'monitor'
+[trusted]
+ips = ['10.0.0.9']
 ";
 
 /// Checks the whole of a configuration: environment, env-file, policy file, list file and set.
@@ -54,10 +56,12 @@ fn the_effective_policy_with_every_origin() {
         "2001:db8::/48 /run/test/state/data/allowed_ips.json[0]",
         "deny (1):",
         "10.66.0.0/16 /run/test/default.toml:7",
+        "trusted (1):",
+        "10.0.0.9/32 /run/test/default.toml:16",
         "service web, tcp/80, tcp/443, monitor, allow (2):",
         "192.0.2.0/24 /run/test/office.txt:2 (@office) # ground floor",
         "198.51.100.7/32 /run/test/state/data/allowed_ips.json[1]",
-        "warnings (1):",
+        "warnings (2):",
     ] {
         assert_eq!(words.iter().filter(|line| *line == expected).count(), 1, "`{expected}` in {:#?}", checked.stdout);
     }
@@ -77,7 +81,10 @@ fn the_effective_policy_as_json() {
         json!({ "prefix": "192.0.2.0/24", "origin": "/run/test/office.txt:2 (@office)", "comment": "ground floor" })
     );
     let warnings = printed["warnings"].as_array().expect("warnings are a list");
-    assert!(warnings.len() == 1 && warnings[0].as_str().is_some_and(|text| text.contains("TRUST_PROXY")), "{printed}");
+    assert_eq!(warnings.len(), 2, "{printed}");
+    for (warning, about) in warnings.iter().zip(["TRUST_PROXY", "[trusted] changes nothing yet"]) {
+        assert!(warning.as_str().is_some_and(|text| text.contains(about)), "{printed}");
+    }
 }
 
 #[test]

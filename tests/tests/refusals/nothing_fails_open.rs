@@ -162,12 +162,11 @@ fn unknown_names() {
         ),
         services(
             "sections of later versions",
-            "echo_rate = { limit = 1 }\n[metrics]\nlisten = '127.0.0.1:9090'\n[trusted]\nips = []\n[[service]]\n\
+            "echo_rate = { limit = 1 }\n[metrics]\nlisten = '127.0.0.1:9090'\n[[service]]\n\
                           name = 'web'\nports = ['tcp/80']\nmax_connections = 1\n",
             &[
                 "`echo_rate`: not supported by this version",
                 "`metrics`: not supported",
-                "`trusted`: not supported",
                 "`max_connections` in [[service]]: not supported",
             ],
         ),

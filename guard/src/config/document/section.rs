@@ -37,7 +37,7 @@ type Value<'a> = Spanned<DeValue<'a>>;
 
 /// Keys of the design that this version does not have yet, with the table they stand in.
 const LATER: &[(&str, &[&str])] = &[
-    ("", &["cgroup", "echo_rate", "metrics", "otlp", "tables", "trusted"]),
+    ("", &["cgroup", "echo_rate", "metrics", "otlp", "tables"]),
     ("[[service]]", &["ban", "idle_timeout", "max_connections", "max_connections_per_source", "rate"]),
     ("[log]", &["anonymize", "journald"]),
     ("`eve`", &["keep", "max_size"]),

@@ -93,11 +93,11 @@ fn what_is_no_toml() {
 #[test]
 fn unknown_keys() {
     let top = "allow, allow_empty, allow_wide, default, deny, failsafe_ports, interfaces, log, mode, service, sets, \
-               shared_addresses, xdp_mode";
+               shared_addresses, trusted, xdp_mode";
     refused(
         &format!(
             "colour = 1\n{WEB}port = 1\n[allow2]\n[log]\nfile = 'x'\neve = {{ path = 'x', size = 1 }}\n[deny]\n\
-            file = 'x'"
+            file = 'x'\n[trusted]\nip = 'x'"
         ),
         &[
             &format!("guard.toml:3: unknown key `colour`; known are {top}"),
@@ -106,6 +106,7 @@ fn unknown_keys() {
             "guard.toml:10: unknown key `file` in [log]; known are eve, stdout",
             "guard.toml:11: unknown key `size` in `eve`; known are path",
             "guard.toml:13: unknown key `file` in [deny]; known are ips",
+            "guard.toml:15: unknown key `ip` in [trusted]; known are ips",
         ],
     );
 }
@@ -116,7 +117,7 @@ fn keys_of_later_versions() {
     ports = ['tcp/80']\nrate = []\n\
                 max_connections = 1\nmax_connections_per_source = 1\nidle_timeout = '5m'\nban = {}\n[log]\n\
                 journald = true\n\
-                anonymize = false\neve = { path = 'x', max_size = '1', keep = '1' }\n[metrics]\n[otlp]\n[tables]\n[trusted]\n";
+                anonymize = false\neve = { path = 'x', max_size = '1', keep = '1' }\n[metrics]\n[otlp]\n[tables]\n";
     let faults = Setup::toml(&format!("{INTERFACES}{ALLOW}{text}")).load().unwrap_err();
     for (line, key) in [
         (3, "cgroup`"),
@@ -133,12 +134,11 @@ fn keys_of_later_versions() {
         (17, "metrics`"),
         (18, "otlp`"),
         (19, "tables`"),
-        (20, "trusted`"),
     ] {
         let fault = format!("guard.toml:{line}: unknown key `{key}: not supported by this version");
         assert!(faults.contains(&fault), "{fault} is not in {faults:#?}");
     }
-    assert_eq!(faults.len(), 15, "{faults:#?}");
+    assert_eq!(faults.len(), 14, "{faults:#?}");
 }
 
 #[test]
@@ -315,6 +315,8 @@ fn an_allowlist_that_is_too_wide() {
             &format!("data/allowed_ips.json[1]: {}", more("::/0", "the allowlist covers", "IPv6")),
         ],
     );
+    let nested = format!("{INTERFACES}allow.ips = ['16.0.0.0/4']\n{WEB}allow = ['17.0.0.0/8']");
+    assert!(Setup::toml(&nested).load().is_ok(), "what both lists cover counts once");
     let sets = "[sets]\nhalf = 'half.txt'\n";
     let services = "[[service]]\nname = 'a'\nports = ['tcp/80']\nallow = ['16.0.0.0/5']\n\
                     [[service]]\nname = 'b'\nports = ['tcp/81']\nallow = ['any', '@half', '::1']\n\
@@ -332,6 +334,43 @@ fn list_elements_for_no_service() {
     let list = r#"[{"ip": "10.0.0.1", "services": ["web"]}, {"ip": "10.0.0.2", "services": ["web", "wbe"]}]"#;
     let setup = Setup::toml(&format!("{INTERFACES}{ALLOW}{WEB}")).file("data/allowed_ips.json", list);
     refused_setup(&setup, &["data/allowed_ips.json[1]: service `wbe` is not defined"]);
+}
+
+#[test]
+fn trusted_lets_nobody_in() {
+    let trusted = "trusted.ips = ['10.0.0.1']\n";
+    refused_setup(&Setup::toml(&format!("{INTERFACES}{trusted}{WEB}")), &[NO_ALLOWLIST]);
+    refused(
+        &format!("trusted.ips = ['any', '@none', '10.0.0.0/33']\n{WEB}"),
+        &[
+            "guard.toml:3: `any` may stand only in the `allow` of a [[service]], which makes it public",
+            "guard.toml:3: prefix `10.0.0.0/33`: length over 32",
+            "guard.toml:3: set `@none` is not defined under [sets] in guard.toml",
+        ],
+    );
+}
+
+#[test]
+fn a_great_many_bad_lines() {
+    let lines: String = (0..5_000).map(|n| format!("10.0.0.{n}\n")).collect();
+    let text = format!("{INTERFACES}{ALLOW}sets.big = 'big.txt'\nsets.also = 'also.txt'\n{WEB}");
+    let setup = Setup::toml(&text).file("big.txt", &lines).file("also.txt", "\nx\n");
+    let faults = setup.load().unwrap_err();
+    assert_eq!(faults.len(), 201);
+    assert_eq!(faults[0], "big.txt:257 (@big): prefix `10.0.0.256`: neither an IPv4 nor an IPv6 address");
+    assert_eq!(faults[200], format!("and {} more", 5_000 - 256 + 1 - 200));
+}
+
+#[test]
+fn a_file_that_breaks_off() {
+    for (name, text, fault) in [
+        ("encoding", &b"10.0.0.1\n10.0.0.\xff\n"[..], "line 2 is not UTF-8".to_owned()),
+        ("length", &[b"10.0.0.1\n", vec![b' '; 70_000].as_slice()].concat(), "line 2 is longer than 64 KiB".to_owned()),
+    ] {
+        let setup = Setup::toml(&format!("{INTERFACES}allow.ips = ['@big']\nsets.big = 'big.txt'\n{WEB}"));
+        std::fs::write(setup.path("big.txt"), text).unwrap();
+        assert_eq!(setup.load().unwrap_err(), [format!("guard.toml:3: set `big`: `big.txt`: {fault}")], "{name}");
+    }
 }
 
 #[test]

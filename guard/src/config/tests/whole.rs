@@ -105,7 +105,7 @@ stdout = true
             "10.2.0.0/16 from lists/mine.json[1]",
         ]
     );
-    assert_eq!(flowise.allow[2].comment.as_deref(), Some("lab"));
+    assert_eq!(flowise.allow.iter().nth(2).unwrap().comment, Some("lab"));
     let public = setup.entries(|loaded| &loaded.policy.services[1].allow);
     assert_eq!(public, ["0.0.0.0/0 from guard.toml:25", "::/0 from guard.toml:25"]);
 }
@@ -198,7 +198,24 @@ fn on_purpose_is_accepted() {
     let closed = SERVICE.replace("allow.ips = ['10.0.0.0/8']", "allow_empty = true");
     assert!(policy(&Setup::toml(&closed)).allow.is_empty());
     let wide = SERVICE.replace("10.0.0.0/8']", "0.0.0.0/0', '::/0']\nallow_wide = true");
-    assert_eq!(policy(&Setup::toml(&wide)).allow.len(), 2);
+    let setup = Setup::toml(&wide);
+    assert_eq!(policy(&setup).allow.len(), 2);
+    assert_eq!(
+        setup.warnings(),
+        [
+            "the allowlist covers more IPv4 addresses than a /4 in all, which `allow_wide = true` accepts; the widest \
+             prefix is `0.0.0.0/0`, by guard.toml:2",
+            "the allowlist covers more IPv6 addresses than a /4 or, of 2000::/3, a /16 in all, which `allow_wide = \
+             true` accepts; the widest prefix is `::/0`, by guard.toml:2",
+        ]
+    );
+    let setup = Setup::toml(&format!("allow_wide = true\n{SERVICE}allow = ['16.0.0.0/4', 'any']"));
+    assert_eq!(
+        setup.warnings(),
+        ["service `web` and the allowlist cover more IPv4 addresses than a /4 in all, which `allow_wide = true` \
+          accepts; the widest prefix is `16.0.0.0/4`, by guard.toml:7"]
+    );
+    assert!(Setup::toml(&format!("allow_wide = true\n{SERVICE}")).warnings().is_empty());
     let ssh = SERVICE.replace("tcp/80", "tcp/22");
     assert_eq!(policy(&Setup::toml(&format!("failsafe_ports = []\n{ssh}"))).failsafe_ports, []);
     let drop = "interfaces = ['eth0']\nallow.ips = ['10.0.0.0/8']\ndefault = 'drop'";
@@ -222,6 +239,47 @@ fn what_may_not_be_meant_is_said() {
     let text = SERVICE.replace("allow.ips = ['10.0.0.0/8']\n", "");
     let setup = Setup::toml(&format!("{text}allow = ['192.0.2.9']\n[[service]]\nname = 'db'\nports = ['tcp/5432']"));
     assert_eq!(setup.warnings(), ["service `db` is reached by nobody: no allowlist names a source"]);
+}
+
+#[test]
+fn trusted_sources_are_known_and_what_they_are_not_yet() {
+    let setup = Setup::toml(&format!("{SERVICE}[trusted]\nips = ['10.0.0.1', '@office']\n[sets]\noffice = 'o.txt'"))
+        .file("o.txt", "192.0.2.0/24\n10.0.0.1\n");
+    assert_eq!(
+        setup.entries(|loaded| &loaded.policy.trusted),
+        ["10.0.0.1/32 from guard.toml:7", "192.0.2.0/24 from o.txt:1 (@office)", "10.0.0.1/32 from o.txt:2 (@office)"]
+    );
+    assert_eq!(setup.entries(|loaded| &loaded.policy.allow), ["10.0.0.0/8 from guard.toml:2"]);
+    assert_eq!(
+        setup.warnings(),
+        [
+            "1 entry of `trusted` repeats another",
+            "[trusted] changes nothing yet: this version limits no source that it could exempt",
+        ]
+    );
+    for none in ["[trusted]", "[trusted]\nips = []"] {
+        assert!(Setup::toml(&format!("{SERVICE}{none}")).warnings().is_empty(), "{none}");
+    }
+}
+
+#[test]
+fn services_have_numbers() {
+    let text = format!("{SERVICE}[[service]]\nname = 'db'\nports = ['tcp/5432']");
+    let numbers: Vec<_> = policy(&Setup::toml(&text)).services.into_iter().map(|s| (s.number, s.name)).collect();
+    assert_eq!(numbers, [(1, "web".to_owned()), (2, "db".to_owned())]);
+}
+
+#[test]
+fn of_a_great_many_warnings_the_first_are_kept() {
+    let lines: String = (0..5_000u32).map(|n| format!("10.{}.{}.1/24\n", n >> 8, n & 255)).collect();
+    let text = SERVICE.replace("'10.0.0.0/8'", "'@big'");
+    let setup = Setup::toml(&format!("allow_wide = true\n{text}[sets]\nbig = 'big.txt'"))
+        .file("big.txt", &format!("{lines}0.0.0.0/0\n"));
+    let warnings = setup.warnings();
+    assert_eq!(warnings.len(), 202);
+    assert_eq!(warnings[199], "big.txt:200 (@big): prefix `10.0.199.1/24` has host bits: read as `10.0.199.0/24`");
+    assert!(warnings[200].ends_with("the widest prefix is `0.0.0.0/0`, by big.txt:5001 (@big)"), "{}", warnings[200]);
+    assert_eq!(warnings[201], "big.txt: warnings left out: 4800");
 }
 
 #[test]

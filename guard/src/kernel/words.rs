@@ -1,4 +1,4 @@
-//! A map of one u64 that the kernel program reads for each packet, mapped so that one store changes it.
+//! Maps of a few u64 that the kernel program reads for each packet, mapped so that one store changes one.
 
 use std::{
     os::fd::{AsFd as _, AsRawFd as _},
@@ -13,27 +13,28 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use super::KernelError;
 
-pub(super) struct Word {
+pub(super) struct Words<const COUNT: usize> {
     page: MmapRaw,
 }
 
-impl Word {
+impl<const COUNT: usize> Words<COUNT> {
     pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, KernelError> {
         let map = match ebpf.take_map(name).ok_or(KernelError::Missing(name))? {
             Map::Array(map) => map,
             _ => return Err(KernelError::map(name)(MapError::InvalidMapType { map_type: 0 })),
         };
-        let page = MmapOptions::new().len(size_of::<u64>()).map_raw(map.fd().as_fd().as_raw_fd());
+        let page = MmapOptions::new().len(COUNT * size_of::<u64>()).map_raw(map.fd().as_fd().as_raw_fd());
         Ok(Self { page: page.map_err(KernelError::map(name))? })
     }
 
-    pub(super) fn store(&self, value: u64) {
-        self.word().store(value, Ordering::SeqCst);
+    /// Stores a word, by its place.
+    pub(super) fn store(&self, place: usize, value: u64) {
+        self.words()[place].store(value, Ordering::SeqCst);
     }
 
-    fn word(&self) -> &AtomicU64 {
-        // SAFETY: the mapping begins on a page, is at least eight bytes long and lives as long as `self`; nobody else in
+    fn words(&self) -> &[AtomicU64; COUNT] {
+        // SAFETY: the mapping begins on a page, is as long as the words are and lives as long as `self`; nobody else in
         // this process maps it, and the kernel program only reads whole words.
-        unsafe { AtomicU64::from_ptr(self.page.as_mut_ptr().cast()) }
+        unsafe { &*self.page.as_mut_ptr().cast() }
     }
 }

@@ -1,0 +1,43 @@
+//! Policies around lists, and lists written as text.
+
+use ipnet::IpNet;
+
+use crate::policy::{
+    DefaultVerdict, Entries, Interfaces, LogPolicy, Mode, Origin, Policy, Port, Protocol, Service, XdpMode,
+};
+
+/// Returns a policy that drops what it does not name; port 22 is failsafe, and services are numbered from 1.
+pub(crate) fn policy(allow: &[IpNet], deny: &[IpNet], services: Vec<Service>) -> Policy {
+    Policy {
+        interfaces: Interfaces::Physical,
+        xdp_mode: XdpMode::Auto,
+        mode: Mode::Enforce,
+        default: DefaultVerdict::Drop,
+        failsafe_ports: vec![port(Protocol::Tcp, 22)],
+        shared_addresses: Vec::new(),
+        allow: entries(allow),
+        deny: entries(deny),
+        trusted: Entries::default(),
+        services: (1..).zip(services).map(|(number, service)| Service { number, ..service }).collect(),
+        log: LogPolicy { eve: None, stdout: true },
+    }
+}
+
+pub(crate) fn service(name: &str, ports: &[Port], mode: Mode, allow: &[IpNet]) -> Service {
+    Service { number: 1, name: name.to_owned(), ports: ports.to_vec(), mode, allow: entries(allow) }
+}
+
+pub(crate) fn prefixes(list: &[&str]) -> Vec<IpNet> {
+    list.iter().map(|prefix| prefix.parse().expect("a test names good prefixes")).collect()
+}
+
+pub(crate) fn port(protocol: Protocol, number: u16) -> Port {
+    Port { protocol, number }
+}
+
+pub(crate) fn entries(list: &[IpNet]) -> Entries {
+    let origin = Origin::Variable { name: "ALLOWED_IPS".into(), item: None };
+    let mut entries = Entries::default();
+    list.iter().for_each(|prefix| entries.push(*prefix, &origin, None));
+    entries
+}

@@ -26,11 +26,11 @@ use crate::{
     kernel::{Counters, FLUSH_AGE, Flusher, Generations, Kernel, LoadOptions},
     launch::Selection,
     network::Network,
-    policy::{Policy, Word as _},
+    policy::{Policy, Word as _, number_bits},
 };
 use blocks::Blocks;
 use candidate::Startup;
-use guarding::Guarding;
+use guarding::{Failed, Guarding};
 use reload::{Reloads, Request};
 use roster::Roster;
 
@@ -65,10 +65,10 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
 
     let mut network = Network::open()?;
     let interfaces = network.interfaces().await?;
-    let selection = Selection::new(&loaded.policy.interfaces, &interfaces).check(options.wait)?;
+    let selection = Selection::new(&loaded.policy.interfaces, &interfaces).check(|_| options.wait)?;
     make_directory(&instance.state_dir)?;
     make_directory(&instance.runtime_dir)?;
-    let writer = Writer::start(Outputs::open(&loaded.policy.log)?);
+    let writer = Writer::start(Outputs::open(&loaded.policy.log, None)?);
     let kernel = Kernel::load(&instance, LoadOptions { kernel_log: options.kernel_log })?;
     let socket = instance.socket();
     let mut control =
@@ -137,10 +137,27 @@ impl Daemon {
         let interfaces = selection.present.iter().map(|interface| (interface.index, interface.name.clone())).collect();
         let names = Names { services: roster.names(), interfaces };
         let mut blocks = Blocks::new(events, writer, names);
-        roster.enroll(&mut policy.services, &mut counters, &flusher, &mut blocks).await?;
+        let given = roster.assign(&mut policy.services)?;
+        roster::tell_gone(&given, &flusher, &mut blocks).await?;
         let generation = generations.install(&policy, None)?;
-        let guarding = Guarding::start(links, addresses, &policy, selection)?;
-        roster.settle(&policy.services);
+
+        let counted_before = roster.counted();
+        let enrolled = roster.enroll(given, &policy.services, &mut counters);
+        blocks.names.services = roster.names();
+        let started = match enrolled {
+            Ok(()) => Guarding::start(links, addresses, &policy, selection),
+            Err(error) => Err(Failed { error: error.into(), remains: false }),
+        };
+        let guarding = match started {
+            Ok(guarding) => guarding,
+            Err(Failed { error, remains }) => {
+                if !remains {
+                    roster.settle(counted_before);
+                }
+                return Err(error.into());
+            }
+        };
+        roster.settle(number_bits(&policy.services));
         Ok(Self {
             policy: Arc::new(policy),
             generation,

@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use crate::{
-    config::Faults, control::Unreachable, export::WriterError, kernel::KernelError, launch::Refusal, reload::Refused,
+    config::Faults, control::Unreachable, export::WriterError, kernel::KernelError, refusal::Refusal, reload::Refused,
 };
 
 const FAILED: u8 = 1;
@@ -36,7 +36,8 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
 /// Tells whether an error is what the operator wrote, one fault a line.
 pub(crate) fn is_configuration(error: &anyhow::Error) -> bool {
     let refused_reload = error.downcast_ref::<Refused>().is_some_and(|refused| refused.configuration);
-    refused_reload || error.is::<Faults>() || error.is::<Refusal>() || error.is::<WriterError>()
+    let interfaces = matches!(error.downcast_ref(), Some(Refusal::Interfaces(_)));
+    refused_reload || interfaces || error.is::<Faults>() || error.is::<WriterError>()
 }
 
 /// Tells whether an error is a lack of privilege.

@@ -35,7 +35,7 @@ pub(crate) use bpffs::{LINKS, remove_pins};
 pub(crate) use counters::{Counters, Totals};
 pub(crate) use events::Events;
 pub(crate) use flush::{FLUSH_AGE, FLUSH_ALL, Flusher};
-pub(crate) use generations::{Generations, InstallError};
+pub(crate) use generations::{Generations, InstallError, Prepared};
 pub(crate) use links::{AttachError, Attachment, Links};
 pub(crate) use services::ServiceNames;
 

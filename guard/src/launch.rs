@@ -1,24 +1,16 @@
 //! Which interfaces are to be guarded, and what is wrong with them.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use crate::{
     network::{Interface, Kind},
     policy::Interfaces,
+    refusal::Refusal,
     status::Unguarded,
 };
 
-/// Everything about the named interfaces that keeps guard from starting.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal(Vec<String>);
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for Refusal {}
+/// What stands for the interfaces of [`Interfaces::Physical`] where there is none.
+const ANY: &str = "*";
 
 /// What a look at the host's interfaces gives.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,7 +33,7 @@ impl Selection {
             Interfaces::Physical => {
                 selection.present = all.iter().filter(|interface| interface.is_physical()).cloned().collect();
                 if selection.present.is_empty() {
-                    selection.missing.push("*".to_owned());
+                    selection.missing.push(ANY.to_owned());
                 }
             }
             Interfaces::Named(names) => names.iter().for_each(|name| selection.pick(name, all)),
@@ -52,16 +44,16 @@ impl Selection {
         selection
     }
 
-    /// Accepts the selection for a start: nothing refused, and nothing missing unless it is waited for.
-    pub(crate) fn check(self, wait: bool) -> Result<Self, Refusal> {
-        let missing = self.missing.iter().map(|name| match name.as_str() {
-            "*" => "no physical Ethernet interface or bond is there for `*`: name one in `interfaces` or GUARD_INTERFACE"
+    /// Accepts the selection: nothing refused, and nothing missing but what may be.
+    pub(crate) fn check(self, may_be_missing: impl Fn(&str) -> bool) -> Result<Self, Refusal> {
+        let missing = self.missing.iter().map(String::as_str).filter(|name| !may_be_missing(name));
+        let missing = missing.map(|name| match name {
+            ANY => "no physical Ethernet interface or bond is there for `*`: name one in `interfaces` or GUARD_INTERFACE"
                 .to_owned(),
             name => format!("interface `{name}` does not exist: correct `interfaces` or GUARD_INTERFACE, or wait for it with `run --wait`"),
         });
-        let faults: Vec<String> =
-            self.refused.iter().map(|refused| refused.reason.clone()).chain(missing.filter(|_| !wait)).collect();
-        if faults.is_empty() { Ok(self) } else { Err(Refusal(faults)) }
+        let faults: Vec<String> = self.refused.iter().map(|refused| refused.reason.clone()).chain(missing).collect();
+        if faults.is_empty() { Ok(self) } else { Err(Refusal::Interfaces(faults)) }
     }
 
     fn pick(&mut self, name: &str, all: &[Interface]) {
@@ -81,5 +73,38 @@ impl Selection {
             }
         };
         self.refused.push(Unguarded { name: name.to_owned(), reason: format!("interface `{name}` {why}") });
+    }
+}
+
+/// Says whether a policy names what a selection found to be missing.
+pub(crate) fn is_named(wanted: &Interfaces, missing: &str) -> bool {
+    match wanted {
+        Interfaces::Physical => missing == ANY,
+        Interfaces::Named(names) => names.iter().any(|name| name == missing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_missing_is_not_refused() {
+        let named = |names: &[&str]| Interfaces::Named(names.iter().map(|name| (*name).to_owned()).collect());
+        for (case, in_force, wanted, refused) in [
+            ("named before", named(&["eth0", "eth1"]), named(&["eth1"]), 0),
+            ("named newly", named(&["eth0"]), named(&["eth1"]), 1),
+            ("one of each", named(&["eth0"]), named(&["eth0", "eth1"]), 1),
+            ("any, as before", Interfaces::Physical, Interfaces::Physical, 0),
+            ("any, newly", named(&["eth0"]), Interfaces::Physical, 1),
+        ] {
+            let checked = Selection::new(&wanted, &[]).check(|name| is_named(&in_force, name));
+            let faults = match checked {
+                Ok(_) => 0,
+                Err(Refusal::Interfaces(faults)) => faults.len(),
+                Err(other) => panic!("{case}: {other}"),
+            };
+            assert_eq!(faults, refused, "{case}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod launch;
 mod logging;
 mod network;
 mod policy;
+mod refusal;
 mod reload;
 #[cfg(test)]
 mod samples;

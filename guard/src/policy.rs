@@ -20,7 +20,7 @@ pub(crate) use change::ListChange;
 pub(crate) use entries::Entries;
 #[cfg(test)]
 pub(crate) use entries::Entry;
-pub(crate) use numbers::{Numbers, number_bits};
+pub(crate) use numbers::{Given, NoNumber, Numbers, number_bits};
 pub(crate) use origin::Origin;
 pub(crate) use ranges::Ranges;
 

@@ -73,7 +73,8 @@ pub(super) fn width(allow: &Entries, ranges: &Ranges, wide: Wide, report: &mut R
     }
 }
 
-/// Looks whether a service's list is too wide together with the allowlist, of which that is said already.
+/// Looks whether a service's list is too wide together with the allowlist; where that one is by itself, which is said already,
+/// whether the service's list is, too.
 pub(super) fn service_width(
     (name, own): (&str, &Entries),
     (ranges, common): (&Ranges, &Ranges),
@@ -83,14 +84,17 @@ pub(super) fn service_width(
     if ranges.is_empty() {
         return;
     }
+    let (alone, beside): (Vec<Family>, Vec<Family>) =
+        Family::ALL.into_iter().partition(|family| family.is_wide(&[common]));
+    for family in alone.into_iter().filter(|family| family.is_wide(&[ranges])) {
+        too_wide(family, &format!("service `{name}` covers"), own, wide, report);
+    }
     // Most services are far from the limit, which is seen without joining a long allowlist with each of them.
-    let may_be_wide = |family: &Family| !family.is_wide(&[common]) && family.is_wide(&[common, ranges]);
-    let families: Vec<Family> = Family::ALL.into_iter().filter(may_be_wide).collect();
-    if families.is_empty() {
+    if !beside.iter().any(|family| family.is_wide(&[common, ranges])) {
         return;
     }
     let together = common.join(ranges);
-    for family in families.into_iter().filter(|family| family.is_wide(&[&together])) {
+    for family in beside.into_iter().filter(|family| family.is_wide(&[&together])) {
         too_wide(family, &format!("service `{name}` and the allowlist cover"), own, wide, report);
     }
 }

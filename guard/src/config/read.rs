@@ -45,7 +45,7 @@ pub(super) struct Text {
     lines: u32,
     blank: bool,
     buffer: Box<[u8]>,
-    /// `buffer[start..good]` is text to lend, `buffer[good..end]` the beginning of a character.
+    /// `buffer[start..good]` is text to lend; `buffer[good..end]` begins with the beginning of a character, or with no text.
     start: usize,
     good: usize,
     end: usize,
@@ -115,11 +115,10 @@ impl Text {
             }
             self.good = match str::from_utf8(&self.buffer[..self.end]) {
                 Ok(_) => self.end,
-                Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
-                Err(error) => {
-                    let line = self.lines + newlines(&self.buffer[..error.valid_up_to()]) + 1;
-                    return Err(io::Error::other(ReadError::Encoding(line)));
-                }
+                // What comes before a fault is lent first: it may have faults of its own.
+                Err(error) if error.valid_up_to() > 0 => error.valid_up_to(),
+                Err(error) if error.error_len().is_none() && read > 0 => 0,
+                Err(_) => return Err(io::Error::other(ReadError::Encoding(self.lines + 1))),
             };
             if read == 0 {
                 break;
@@ -270,6 +269,19 @@ mod tests {
                 let cut = &text.as_bytes()[..before + character.len() - 1];
                 assert_eq!(lines(cut), Err(format!("line {} is not UTF-8", before + 1)), "{character} after {before}");
             }
+        }
+    }
+
+    #[test]
+    fn what_comes_before_a_fault_is_lent() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for bad in [&b"\xff"[..], b"x\xc3", b"\xc3\nfour"] {
+            fs::write(file.path(), [b"one\ntwo\n", bad].concat()).unwrap();
+            let mut lines = Lines::open(file.path()).unwrap();
+            for expected in [(1, "one"), (2, "two")] {
+                assert_eq!(lines.read().unwrap(), Some(expected), "{bad:?}");
+            }
+            assert!(matches!(lines.read(), Err(ReadError::Encoding(3))), "{bad:?}");
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) enum Unreachable {
         "nothing of it is in the kernel either: start it with `guard run`"
     })]
     Silent { instance: String, path: PathBuf, error: io::Error, pinned: bool },
+    #[error("no answer after {} s: the reload is still under way, or waits for another; `{status}` says what it comes to", .patience.as_secs())]
+    UnderWay { patience: Duration, status: String },
     #[error("guard instance `{instance}` refused: {message}")]
     Refused { instance: String, message: String },
 }
@@ -42,7 +44,17 @@ pub(crate) fn status(instance: &Instance) -> Result<Status, Unreachable> {
 
 /// Has the daemon read its configuration again; returns once the outcome is in force.
 pub(crate) fn reload(instance: &Instance, force: bool) -> Result<Outcome, Unreachable> {
-    ask(instance, Kind::Reload { force }, RELOAD_PATIENCE)
+    reload_within(RELOAD_PATIENCE, instance, force)
+}
+
+fn reload_within(patience: Duration, instance: &Instance, force: bool) -> Result<Outcome, Unreachable> {
+    ask(instance, Kind::Reload { force }, patience).map_err(|error| match error {
+        // What a time limit of the socket ends with.
+        Unreachable::Silent { error, .. } if error.kind() == io::ErrorKind::WouldBlock => {
+            Unreachable::UnderWay { patience, status: instance.command("status") }
+        }
+        other => other,
+    })
 }
 
 fn ask<T: DeserializeOwned>(instance: &Instance, request: Kind, patience: Duration) -> Result<T, Unreachable> {
@@ -84,5 +96,28 @@ fn silent(instance: &Instance, error: io::Error) -> Unreachable {
         path: instance.socket(),
         error,
         pinned: instance.pins().join(LINKS).exists(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_reload_that_takes_long_is_not_a_daemon_that_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = dir.path().to_owned();
+        let instance = Instance { name: "slow".to_owned(), state_dir: directory.clone(), runtime_dir: directory };
+        // Connections are taken, and nothing is read.
+        let listener = UnixListener::bind(instance.socket()).unwrap();
+        let patience = Duration::from_millis(50);
+        let error = reload_within(patience, &instance, false).unwrap_err().to_string();
+        assert!(error.contains("still under way") && error.contains("`guard --instance slow status`"), "{error}");
+        assert!(!error.contains("guard run"), "{error}");
+        drop(listener);
+        let error = reload_within(patience, &instance, false).unwrap_err().to_string();
+        assert!(error.contains("does not answer"), "{error}");
     }
 }

@@ -2,17 +2,26 @@
 
 use std::{
     collections::VecDeque,
-    fs, io,
+    fs,
+    future::pending,
+    io,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use nix::unistd::Group;
 use serde::Serialize;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{UnixListener, UnixStream},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
@@ -22,7 +31,8 @@ use tracing::debug;
 use super::{Answer, Kind, REQUEST_MAX, Request, VERSION};
 use crate::{reload::Outcome, status::Status};
 
-/// Connections that are served at once; one more ends the oldest, so that clients that say nothing keep nobody out.
+/// Connections that are served at once; one more ends the oldest of those that wait for no answer, so that clients that say
+/// nothing keep nobody out.
 const CONNECTIONS_MAX: usize = 64;
 
 /// How long a client may take over a request, and over reading its answer.
@@ -79,23 +89,36 @@ impl Drop for Control {
     }
 }
 
+/// A connection that is served.
+struct Connection {
+    task: JoinHandle<()>,
+    /// Whether its client waits for an answer.
+    waits: Arc<AtomicBool>,
+}
+
 async fn listen(listener: UnixListener, questions: mpsc::Sender<Question>) {
-    let mut connections = VecDeque::new();
+    let mut connections: VecDeque<Connection> = VecDeque::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let questions = questions.clone();
-                let connection = tokio::spawn(async move {
-                    if let Err(error) = serve(stream, questions).await {
-                        debug!("control connection: {error}");
+                connections.retain(|connection| !connection.task.is_finished());
+                let (questions, waits) = (questions.clone(), Arc::new(AtomicBool::new(false)));
+                let task = tokio::spawn({
+                    let waits = Arc::clone(&waits);
+                    async move {
+                        if let Err(error) = serve(stream, &questions, &waits).await {
+                            debug!("control connection: {error}");
+                        }
                     }
                 });
-                connections.retain(|connection: &JoinHandle<()>| !connection.is_finished());
-                connections.push_back(connection);
+                connections.push_back(Connection { task, waits });
+                let waits = |connection: &Connection| connection.waits.load(Ordering::Relaxed);
                 if connections.len() > CONNECTIONS_MAX
-                    && let Some(oldest) = connections.pop_front()
+                    // If all others wait, this is the new one.
+                    && let Some(oldest) = connections.iter().position(|connection| !waits(connection))
+                    && let Some(connection) = connections.remove(oldest)
                 {
-                    oldest.abort();
+                    connection.task.abort();
                 }
             }
             Err(error) => {
@@ -108,7 +131,7 @@ async fn listen(listener: UnixListener, questions: mpsc::Sender<Question>) {
 }
 
 /// Answers a connection's requests until it ends, stalls or sends too long a line.
-async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Result<()> {
+async fn serve(stream: UnixStream, questions: &mpsc::Sender<Question>, waits: &AtomicBool) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
@@ -119,14 +142,33 @@ async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Res
             return Ok(());
         }
         let complete = line.ends_with(b"\n");
-        let answer =
-            if complete { answer(&line, &questions).await } else { Answer::Error("request without an end".to_owned()) };
+        let answer = if complete {
+            waits.store(true, Ordering::Relaxed);
+            let answer = tokio::select! {
+                answer = answer(&line, questions) => answer,
+                // Nobody does for it what it does not wait for.
+                () = gone(&mut reader, &writer) => return Ok(()),
+            };
+            waits.store(false, Ordering::Relaxed);
+            answer
+        } else {
+            Answer::Error("request without an end".to_owned())
+        };
         let mut text = serde_json::to_vec(&answer)?;
         text.push(b'\n');
         timeout(PATIENCE, writer.write_all(&text)).await??;
         if !complete {
             return Ok(());
         }
+    }
+}
+
+/// Waits until the client has closed the connection. One that has only said its last request is still there.
+async fn gone(reader: &mut BufReader<OwnedReadHalf>, writer: &OwnedWriteHalf) {
+    let said_all = reader.fill_buf().await.map_or(true, <[u8]>::is_empty);
+    let is_closed = async || writer.ready(Interest::WRITABLE).await.is_ok_and(|ready| ready.is_write_closed());
+    if !said_all || !is_closed().await {
+        pending().await
     }
 }
 
@@ -154,3 +196,6 @@ async fn put<T>(
     questions.send(question(sender)).await.ok()?;
     answer.await.ok()
 }
+
+#[cfg(test)]
+mod tests;

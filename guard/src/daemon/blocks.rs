@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::{
-    export::{BlockLine, Merger, Names, Outputs, StatsLine, Writer},
+    export::{BlockLine, LogFile, Merger, Names, Outputs, StatsLine, Writer},
     kernel::{Events, FLUSH_ALL, Flusher},
 };
 
@@ -52,6 +52,11 @@ impl Blocks {
     /// Writes lines to other outputs from now on.
     pub(super) fn redirect(&mut self, outputs: Outputs) {
         self.writer.redirect(outputs);
+    }
+
+    /// The file that lines are written to, if there is one.
+    pub(super) fn log_file(&self) -> Option<&LogFile> {
+        self.writer.file()
     }
 
     /// Takes the events that are there, without waiting.

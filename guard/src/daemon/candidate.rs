@@ -1,12 +1,11 @@
 //! A policy that may come into force: read, compared with the one that is, and found fit to take its place.
 
-use std::fmt;
-
 use crate::{
     config::{self, Sources},
-    export::Outputs,
+    export::{LogFile, Outputs},
     instance::Instance,
     policy::{ListChange, Policy, Word as _},
+    refusal::Refusal,
 };
 
 /// How the daemon was started, which no reload changes.
@@ -23,29 +22,22 @@ pub(super) struct Candidate {
     pub(super) policy: Policy,
     pub(super) warnings: Vec<String>,
     pub(super) changes: Vec<ListChange>,
-    /// Where lines go from now on, if that is another place.
+    /// Where lines go from now on, if that is another place, or another file at the same one.
     pub(super) outputs: Option<Outputs>,
 }
 
-/// Reasons not to put a policy without a fault into force.
-#[derive(Debug)]
-struct Objections(Vec<String>);
-
-impl fmt::Display for Objections {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for Objections {}
-
 impl Candidate {
-    /// Reads the whole configuration again; may take long.
+    /// Reads the whole configuration again; may take long. `log` is the file that lines are written to.
     ///
     /// # Errors
     /// Every fault of the configuration; or every change that can't be made in place, and every list that would lose most
     /// of its entries unless that is `forced`.
-    pub(super) fn read(startup: &Startup, in_force: &Policy, forced: bool) -> anyhow::Result<Self> {
+    pub(super) fn read(
+        startup: &Startup,
+        in_force: &Policy,
+        log: Option<&LogFile>,
+        forced: bool,
+    ) -> anyhow::Result<Self> {
         let loaded = config::load(&startup.sources)?;
         let policy = loaded.policy;
         let changes = ListChange::between(in_force, &policy);
@@ -63,10 +55,11 @@ impl Candidate {
             }
         }
         if !objections.is_empty() {
-            return Err(Objections(objections).into());
+            return Err(Refusal::Changes(objections).into());
         }
-        let outputs = if policy.log == in_force.log { None } else { Some(Outputs::open(&policy.log)?) };
-        Ok(Self { policy, warnings, changes, outputs })
+        let outputs = Outputs::open(&policy.log, log)?;
+        let others = policy.log != in_force.log || outputs.file() != log;
+        Ok(Self { policy, warnings, changes, outputs: others.then_some(outputs) })
     }
 }
 

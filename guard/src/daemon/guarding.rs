@@ -1,6 +1,9 @@
 //! Which interfaces are guarded, kept true while interfaces and addresses come and go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use guard_common::address::Address;
 use tracing::{error, info, warn};
@@ -25,6 +28,13 @@ pub(super) struct Guarding {
     complete: bool,
 }
 
+/// A start that failed.
+pub(super) struct Failed {
+    pub(super) error: AttachError,
+    /// Whether this run's program is on an interface all the same.
+    pub(super) remains: bool,
+}
+
 impl Guarding {
     /// Attaches to every interface that is there. If one can't be, none stays attached that was not before.
     pub(super) fn start(
@@ -32,49 +42,64 @@ impl Guarding {
         mut addresses: OwnAddresses,
         policy: &Policy,
         selection: Selection,
-    ) -> Result<Self, AttachError> {
-        let program = links.program_id()?;
-        if let Err(error) = addresses.set(own_addresses(&selection.present, policy)) {
-            warn!("not every own address is known as such: {:#}", anyhow::Error::from(error));
-        }
+    ) -> Result<Self, Failed> {
+        let program = links.program_id().map_err(|error| Failed { error: error.into(), remains: false })?;
+        warn_of_own(set_own_addresses(&mut addresses, &selection.present, &[policy]));
         // A program that was replaced can't be brought back, so what may be refused comes first.
         let (held, free): (Vec<_>, Vec<_>) = selection.present.iter().partition(|interface| links.holds(interface));
         let mut attached = Vec::new();
+        let mut replaced = false;
         for interface in free.into_iter().chain(held) {
             match links.attach(interface, policy.xdp_mode) {
                 Ok(Attachment::New) => attached.push(interface.index),
                 Ok(Attachment::Replaced) => {
+                    replaced = true;
                     info!("took over `{}` from an earlier run", interface.name);
                     warn_of_mode(interface, policy.xdp_mode);
                 }
                 Err(error) => {
-                    links.abandon(&attached)?;
-                    return Err(error);
+                    links.abandon(&attached).map_err(|error| Failed { error: error.into(), remains: true })?;
+                    return Err(Failed { error, remains: replaced });
                 }
             }
         }
         links.keep();
         let unguarded = missing(&selection.missing);
         let mut guarding = Self { links, addresses, program, guarded: Vec::new(), unguarded, complete: true };
-        guarding.release(&selection)?;
+        guarding.release(&selection).map_err(|error| Failed { error: error.into(), remains: true })?;
         guarding.guarded = selection.present;
         Ok(guarding)
     }
 
-    /// Attaches to those interfaces that are not guarded yet, for a policy that is not in force yet; returns their indices.
-    /// If one can't be, none of them stays attached.
-    pub(super) fn extend(&mut self, in_force: &Policy, wanted: &[Interface]) -> Result<Vec<u32>, AttachError> {
+    /// Attaches to those interfaces that are not guarded yet, for a policy that is about to come into force; returns their
+    /// indices. If one can't be, none of them stays attached. Until the switch the policy in force judges what they bring.
+    ///
+    /// From here until [`Self::share_as`], an own address is exempt only if it is shared in both policies: whichever decides on
+    /// a packet, none passes that has its source forged.
+    pub(super) fn extend(
+        &mut self,
+        in_force: &Policy,
+        next: &Policy,
+        wanted: &[Interface],
+    ) -> Result<Vec<u32>, AttachError> {
         let new: Vec<Interface> = wanted.iter().filter(|interface| !self.holds(interface)).cloned().collect();
-        self.set_own_addresses(&[self.guarded.as_slice(), &new].concat(), in_force);
+        let all = [self.guarded.as_slice(), &new].concat();
+        warn_of_own(set_own_addresses(&mut self.addresses, &all, &[in_force, next]));
         let mut attached = Vec::new();
-        for interface in new {
-            if let Err(error) = self.links.attach(&interface, in_force.xdp_mode) {
+        for interface in &new {
+            if let Err(error) = self.links.attach(interface, next.xdp_mode) {
                 self.withdraw(&attached);
                 return Err(error);
             }
             attached.push(interface.index);
         }
+        self.guarded = all;
         Ok(attached)
+    }
+
+    /// Exempts just those own addresses that the policy now in force shares. If that can't be, says so.
+    pub(super) fn share_as(&mut self, in_force: &Policy) -> Result<(), String> {
+        set_own_addresses(&mut self.addresses, &self.guarded, &[in_force])
     }
 
     /// Lets go of interfaces that were attached for nothing.
@@ -103,7 +128,7 @@ impl Guarding {
         // One that was renamed has the program still, under whatever name.
         let renamed = all.iter().filter(|interface| self.holds(interface) && !selection.present.contains(interface));
         selection.present.extend(renamed.cloned().collect::<Vec<_>>());
-        self.set_own_addresses(&selection.present, policy);
+        warn_of_own(set_own_addresses(&mut self.addresses, &selection.present, &[policy]));
         let mut attached = false;
         let mut guarded = Vec::new();
         let mut unguarded = selection.refused;
@@ -137,12 +162,6 @@ impl Guarding {
             error!("links: {:#}", anyhow::Error::from(error));
         }
         attached
-    }
-
-    fn set_own_addresses(&mut self, interfaces: &[Interface], policy: &Policy) {
-        if let Err(error) = self.addresses.set(own_addresses(interfaces, policy)) {
-            warn!("not every own address is known as such: {:#}", anyhow::Error::from(error));
-        }
     }
 
     /// Tells whether this run's program is on an interface.
@@ -204,12 +223,30 @@ fn missing(names: &[String]) -> Vec<Unguarded> {
     names.iter().map(entry).collect()
 }
 
-/// The addresses from which no packet can come in: those of guarded interfaces that no other host may take over.
-fn own_addresses(interfaces: &[Interface], policy: &Policy) -> BTreeSet<Address> {
+/// Has the kernel know own addresses; if it can't know them all, says so.
+fn set_own_addresses(
+    addresses: &mut OwnAddresses,
+    interfaces: &[Interface],
+    policies: &[&Policy],
+) -> Result<(), String> {
+    let set = addresses.set(own_addresses(interfaces, policies));
+    set.map_err(|error| format!("not every own address is known as such: {:#}", anyhow::Error::from(error)))
+}
+
+fn warn_of_own(set: Result<(), String>) {
+    if let Err(warning) = set {
+        warn!("{warning}");
+    }
+}
+
+/// The addresses from which no packet can come in: those of guarded interfaces that not every policy lets another host take
+/// over.
+fn own_addresses(interfaces: &[Interface], policies: &[&Policy]) -> BTreeSet<Address> {
+    let is_shared = |ip: &IpAddr| policies.iter().all(|policy| policy.shared_addresses.contains(ip));
     interfaces
         .iter()
         .flat_map(|interface| interface.addresses.iter().map(|ip| (interface.index, ip)))
-        .filter(|(_, ip)| !policy.shared_addresses.contains(ip))
+        .filter(|(_, ip)| !is_shared(ip))
         .map(|(index, ip)| Address::from(*ip).on_interface(index))
         .collect()
 }

@@ -11,13 +11,15 @@ use tracing::{error, info, warn};
 use super::{
     Daemon,
     candidate::{Candidate, Startup},
+    roster,
 };
 use crate::{
+    export::LogFile,
     instance::Instance,
-    kernel::{Generations, InstallError},
-    launch::Selection,
+    kernel::{Generations, InstallError, Prepared},
+    launch::{self, Selection},
     network::Network,
-    policy::Policy,
+    policy::{Given, Policy, number_bits},
     reload::{Enforced, LastReload, Outcome, Refused},
 };
 
@@ -29,9 +31,21 @@ pub(super) struct Request {
     pub(super) answer: Option<oneshot::Sender<Outcome>>,
 }
 
+impl Request {
+    fn is_signal(&self) -> bool {
+        self.answer.is_none()
+    }
+
+    /// Tells whether nobody waits for the outcome any more.
+    fn is_given_up(&self) -> bool {
+        self.answer.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+}
+
 /// The reload under way, and those that wait their turn.
 pub(super) struct Reloads {
     startup: Arc<Startup>,
+    /// One a connection to the control socket, and a signal.
     waiting: VecDeque<Request>,
     under_way: Option<UnderWay>,
     pub(super) last: Option<LastReload>,
@@ -46,16 +60,16 @@ struct UnderWay {
 #[expect(clippy::large_enum_variant, reason = "there is one, moved twice a reload")]
 pub(super) enum Step {
     Read(anyhow::Result<Candidate>),
-    Installed(Installed),
+    Compiled(Compiled),
 }
 
-/// A candidate that was to become the generation in force.
-pub(super) struct Installed {
+/// A candidate of which a generation was to be made.
+pub(super) struct Compiled {
     candidate: Candidate,
-    /// Interfaces to which the program was attached for it.
-    attached: Vec<u32>,
+    /// The numbers that its services have and had not before.
+    given: Vec<Given>,
     generations: Generations,
-    result: Result<u64, InstallError>,
+    result: Result<Prepared, InstallError>,
 }
 
 impl Reloads {
@@ -75,14 +89,25 @@ impl Reloads {
         }
     }
 
-    /// Begins with the next that waits, if none is under way.
-    fn begin(&mut self, in_force: &Arc<Policy>) {
+    /// Has a request wait its turn. A signal that comes while another waits adds nothing: that one reads what is there by
+    /// then.
+    fn push(&mut self, request: Request) {
+        self.waiting.retain(|waiting| !waiting.is_given_up());
+        if !request.is_signal() || !self.waiting.iter().any(Request::is_signal) {
+            self.waiting.push_back(request);
+        }
+    }
+
+    /// Begins with the next that waits, if none is under way. `log` is the file that lines are written to.
+    fn begin(&mut self, in_force: &Arc<Policy>, log: Option<&LogFile>) {
         if self.under_way.is_some() {
             return;
         }
+        self.waiting.retain(|waiting| !waiting.is_given_up());
         let Some(request) = self.waiting.pop_front() else { return };
         let (startup, in_force, force) = (Arc::clone(&self.startup), Arc::clone(in_force), request.force);
-        let read = spawn_blocking(move || Candidate::read(&startup, &in_force, force));
+        let log = log.cloned();
+        let read = spawn_blocking(move || Candidate::read(&startup, &in_force, log.as_ref(), force));
         let step =
             async { Step::Read(read.await.unwrap_or_else(|error| Err(anyhow!("reading the configuration: {error}")))) };
         self.under_way = Some(UnderWay { request, step: step.boxed() });
@@ -90,26 +115,27 @@ impl Reloads {
 }
 
 impl Daemon {
-    /// Takes a request. A signal that comes while another waits its turn adds nothing: that one reads what is there by then.
+    /// Takes a request.
     pub(super) fn request_reload(&mut self, request: Request) {
-        let is_signal = |request: &Request| request.answer.is_none();
-        if !is_signal(&request) || !self.reloads.waiting.iter().any(is_signal) {
-            self.reloads.waiting.push_back(request);
-        }
-        self.reloads.begin(&self.policy);
+        self.reloads.push(request);
+        self.begin_reload();
+    }
+
+    fn begin_reload(&mut self) {
+        self.reloads.begin(&self.policy, self.blocks.log_file());
     }
 
     /// Goes on with the reload under way.
     pub(super) async fn advance(&mut self, step: Step, network: &Network) {
         let outcome = match step {
-            Step::Read(candidate) => match self.install(candidate, network).await {
+            Step::Read(candidate) => match candidate.and_then(|candidate| self.compile(candidate)) {
                 Ok(()) => return,
                 Err(error) => Err(error),
             },
-            Step::Installed(installed) => self.switch(installed, network).await,
+            Step::Compiled(compiled) => self.enforce(compiled, network).await,
         };
         self.conclude(outcome);
-        self.reloads.begin(&self.policy);
+        self.begin_reload();
     }
 
     /// Brings a reload that may already have switched to its end; others are not begun any more.
@@ -121,48 +147,42 @@ impl Daemon {
         }
     }
 
-    /// Makes everything ready for a candidate, and has it installed.
-    async fn install(&mut self, candidate: anyhow::Result<Candidate>, network: &Network) -> anyhow::Result<()> {
-        let mut candidate = candidate?;
-        let interfaces = network.interfaces().await?;
-        let selection = Selection::new(&candidate.policy.interfaces, &interfaces).check(self.reloads.startup.wait)?;
-        let services = &mut candidate.policy.services;
-        self.roster.enroll(services, &mut self.counters, &self.flusher, &mut self.blocks).await?;
-        let attached = self.guarding.extend(&self.policy, &selection.present)?;
-        self.look(network).await;
-
+    /// Has a generation made of a candidate.
+    fn compile(&mut self, mut candidate: Candidate) -> anyhow::Result<()> {
+        let given = self.roster.assign(&mut candidate.policy.services)?;
         let mut generations = self.generations.take().expect("one reload is under way at a time");
         let in_force = Arc::clone(&self.policy);
-        let install = spawn_blocking(move || {
-            let result = generations.install(&candidate.policy, Some(&in_force));
-            Step::Installed(Installed { candidate, attached, generations, result })
+        let compile = spawn_blocking(move || {
+            let result = generations.prepare(&candidate.policy, Some(&in_force));
+            Step::Compiled(Compiled { candidate, given, generations, result })
         });
         if let Some(under_way) = &mut self.reloads.under_way {
             // Without the tables there is no policy to go on with; what is in force stays.
-            under_way.step = async { install.await.expect("compiling a policy does not panic") }.boxed();
+            under_way.step = async { compile.await.expect("compiling a policy does not panic") }.boxed();
         }
         Ok(())
     }
 
-    /// Follows the switch to a new generation with everything that stands beside generations; or undoes what was made
-    /// ready for one that failed.
-    async fn switch(&mut self, installed: Installed, network: &Network) -> anyhow::Result<Enforced> {
-        let Installed { candidate, attached, generations, result } = installed;
-        self.generations = Some(generations);
+    /// Switches to a candidate's generation, and follows with everything that stands beside generations.
+    async fn enforce(&mut self, compiled: Compiled, network: &Network) -> anyhow::Result<Enforced> {
+        let Compiled { candidate, given, mut generations, result } = compiled;
         let generation = match result {
-            Ok(generation) => generation,
-            Err(error) => {
-                self.guarding.withdraw(&attached);
-                self.look(network).await;
-                self.roster.settle(&self.policy.services);
-                return Err(error.into());
-            }
+            Ok(prepared) => self.switch(&mut generations, prepared, &candidate.policy, given, network).await,
+            Err(error) => Err(error.into()),
         };
-        let Candidate { policy, warnings, changes, outputs } = candidate;
+        self.generations = Some(generations);
+        let generation = generation?;
+
+        let Candidate { policy, mut warnings, changes, outputs } = candidate;
         let generation_before = std::mem::replace(&mut self.generation, generation);
         let before = std::mem::replace(&mut self.policy, Arc::new(policy));
+        warnings.extend(self.guarding.share_as(&self.policy).err());
         self.warnings = warnings;
-        self.roster.settle(&self.policy.services);
+        if let Some(generations) = &mut self.generations {
+            generations.free_retired();
+        }
+        // By now nothing is counted under numbers of the former policy alone.
+        self.roster.settle(number_bits(&self.policy.services));
         let other_interfaces = before.interfaces != self.policy.interfaces;
         if other_interfaces {
             self.release(network).await;
@@ -178,6 +198,47 @@ impl Daemon {
         }
         self.look(network).await;
         Ok(Enforced { generation_before, generation, lists: changes, warnings: self.warnings.clone() })
+    }
+
+    /// Switches to a generation once interfaces and numbers are ready for it; if they can't be, everything stays as it was.
+    async fn switch(
+        &mut self,
+        generations: &mut Generations,
+        prepared: Prepared,
+        policy: &Policy,
+        given: Vec<Given>,
+        network: &Network,
+    ) -> anyhow::Result<u64> {
+        match self.make_ready(policy, given, network).await {
+            Ok(()) => Ok(generations.commit(prepared)),
+            Err(error) => {
+                generations.discard(prepared);
+                // Brings own addresses back to what the policy in force wants, too.
+                self.look(network).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes interfaces and numbers ready for a policy whose generation is: the one in force judges what new interfaces
+    /// bring for an instant only.
+    async fn make_ready(&mut self, policy: &Policy, given: Vec<Given>, network: &Network) -> anyhow::Result<()> {
+        roster::tell_gone(&given, &self.flusher, &mut self.blocks).await?;
+        // What the policy in force names is attached by now, so that nothing of it is let go again where this fails.
+        self.look(network).await;
+        let interfaces = network.interfaces().await?;
+        // One that is away, and was named before, is no reason to keep, say, an attacker out of `deny`.
+        let may_be_missing = |name: &str| self.reloads.startup.wait || launch::is_named(&self.policy.interfaces, name);
+        let selection = Selection::new(&policy.interfaces, &interfaces).check(may_be_missing)?;
+        let attached = self.guarding.extend(&self.policy, policy, &selection.present)?;
+        let enrolled = self.roster.enroll(given, &policy.services, &mut self.counters);
+        if enrolled.is_err() {
+            self.guarding.withdraw(&attached);
+            self.roster.settle(number_bits(&self.policy.services));
+        }
+        self.blocks.names.services = self.roster.names();
+        self.blocks.names.interfaces = self.guarding.names();
+        Ok(enrolled?)
     }
 
     /// Lets go of interfaces that the policy in force does not name.

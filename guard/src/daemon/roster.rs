@@ -8,7 +8,7 @@ use tracing::warn;
 use super::blocks::Blocks;
 use crate::{
     kernel::{Counters, Flusher, KernelError, ServiceNames},
-    policy::{Numbers, Service, number_bits},
+    policy::{Given, NoNumber, Numbers, Service, number_bits},
 };
 
 /// The numbers given so far, here and in the kernel.
@@ -29,19 +29,26 @@ impl Roster {
         self.numbers.names.clone()
     }
 
-    /// Gives each service its number before packets are counted under it.
-    pub(super) async fn enroll(
+    /// The numbers under which packets may be counted, a bit each.
+    pub(super) fn counted(&self) -> u64 {
+        self.numbers.in_force
+    }
+
+    /// Gives each service its number; returns those that are new to their service, of which nothing is noted yet.
+    pub(super) fn assign(&self, services: &mut [Service]) -> Result<Vec<Given>, NoNumber> {
+        self.numbers.assign(services)
+    }
+
+    /// Notes the numbers that were given, just before packets may be counted under them. Whether or not that does, it takes
+    /// [`Self::settle`] to say under which numbers they are in the end.
+    pub(super) fn enroll(
         &mut self,
-        services: &mut [Service],
+        given: Vec<Given>,
+        services: &[Service],
         counters: &mut Counters,
-        flusher: &Flusher,
-        blocks: &mut Blocks,
-    ) -> anyhow::Result<()> {
-        let given = self.numbers.assign(services)?;
-        if given.iter().any(|given| given.taken) {
-            // What is still to be told of a service that is gone is told under its name.
-            blocks.tell_all(flusher).await.context("giving a gone service's number to another")?;
-        }
+    ) -> Result<(), KernelError> {
+        // Until the switch either policy may count.
+        self.set_in_force(self.numbers.in_force | number_bits(services))?;
         for given in given {
             if given.taken {
                 counters.clear(given.number)?;
@@ -49,14 +56,13 @@ impl Roster {
             self.table.set_name(given.number, &given.name)?;
             self.numbers.names.insert(given.number, given.name);
         }
-        blocks.names.services = self.names();
-        // Until the switch either policy may count.
-        Ok(self.set_in_force(self.numbers.in_force | number_bits(services))?)
+        Ok(())
     }
 
-    /// Notes whose packets are counted from now on. If it can't be, no number is given on that might be.
-    pub(super) fn settle(&mut self, services: &[Service]) {
-        if let Err(error) = self.set_in_force(number_bits(services)) {
+    /// Notes under which numbers packets are counted from now on. If that can't be, no number is given on under which they
+    /// might be.
+    pub(super) fn settle(&mut self, counted: u64) {
+        if let Err(error) = self.set_in_force(counted) {
             warn!("which services are counted is not noted: {:#}", anyhow::Error::from(error));
         }
     }
@@ -66,4 +72,12 @@ impl Roster {
         self.numbers.in_force = bits;
         Ok(())
     }
+}
+
+/// Writes what is still to be told of services that are gone, under their names, before their numbers go to others.
+pub(super) async fn tell_gone(given: &[Given], flusher: &Flusher, blocks: &mut Blocks) -> anyhow::Result<()> {
+    if given.iter().any(|given| given.taken) {
+        blocks.tell_all(flusher).await.context("giving a gone service's number to another")?;
+    }
+    Ok(())
 }

@@ -1,10 +1,8 @@
 //! Lines on their way to standard output and a file, on a thread of their own: a reader that stalls stalls nobody else.
 
 use std::{
-    fs::{File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,6 +17,7 @@ use thiserror::Error;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tracing::error;
 
+use super::LogFile;
 use crate::policy::LogPolicy;
 
 /// Lines that may wait. At the full budget of one CPU, about eight seconds' worth.
@@ -44,23 +43,33 @@ struct Line {
 pub(crate) struct Outputs(Vec<Output>);
 
 impl Outputs {
-    /// Opens what the policy names.
-    pub(crate) fn open(log: &LogPolicy) -> Result<Self, WriterError> {
+    /// Opens what the policy names; a file that lines are written to already, if it is still the one, is not opened again.
+    pub(crate) fn open(log: &LogPolicy, former: Option<&LogFile>) -> Result<Self, WriterError> {
         let mut outputs = Vec::new();
         if log.stdout {
             outputs.push(Output::Stdout);
         }
         if let Some(path) = &log.eve {
-            let file = open(path).map_err(|error| WriterError { path: path.clone(), error })?;
-            outputs.push(Output::File(file, path.clone()));
+            let file = LogFile::open(path, former).map_err(|error| WriterError { path: path.clone(), error })?;
+            outputs.push(Output::File(file));
         }
         Ok(Self(outputs))
+    }
+
+    /// The file among them.
+    pub(crate) fn file(&self) -> Option<&LogFile> {
+        self.0.iter().find_map(|output| match output {
+            Output::Stdout => None,
+            Output::File(file) => Some(file),
+        })
     }
 }
 
 /// The end of the pipe that lines are put into.
 pub(crate) struct Writer {
     lines: SyncSender<Line>,
+    /// Where they go, if not to standard output alone.
+    file: Option<LogFile>,
     lost: Arc<AtomicU64>,
     /// One for each thread that may still have lines to write; the last is that of `lines`.
     finished: Vec<oneshot::Receiver<()>>,
@@ -68,18 +77,24 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn start(outputs: Outputs) -> Self {
-        let lost = Arc::default();
+        let (lost, file) = (Arc::default(), outputs.file().cloned());
         let (lines, finished) = start_thread(outputs, &lost);
-        Self { lines, lost, finished: vec![finished] }
+        Self { lines, file, lost, finished: vec![finished] }
     }
 
     /// Writes to other outputs from the next line on. A thread of their own does, so that it need not wait for a reader
     /// of the former ones; lines that were handed over before go where they belong all the same.
     pub(crate) fn redirect(&mut self, outputs: Outputs) {
         self.finished.retain_mut(|finished| finished.try_recv() == Err(TryRecvError::Empty));
+        self.file = outputs.file().cloned();
         let (lines, finished) = start_thread(outputs, &self.lost);
         self.lines = lines;
         self.finished.push(finished);
+    }
+
+    /// The file that lines go to, if there is one.
+    pub(crate) fn file(&self) -> Option<&LogFile> {
+        self.file.as_ref()
     }
 
     /// Hands a line over; where too many wait already, its packets are counted as lost.
@@ -121,33 +136,23 @@ fn start_thread(outputs: Outputs, lost: &Arc<AtomicU64>) -> (SyncSender<Line>, o
 
 enum Output {
     Stdout,
-    File(File, PathBuf),
+    File(LogFile),
 }
 
 impl Output {
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => io::stdout().lock().write_all(text).and_then(|()| io::stdout().flush()),
-            Self::File(file, _) => {
-                let length = file.metadata()?.len();
-                file.write_all(text).inspect_err(|_| {
-                    // Half a line would make the next one unreadable. If it can't be taken back, nothing can be done.
-                    let _ = file.set_len(length);
-                })
-            }
+            Self::File(file) => file.append(text),
         }
     }
 
     fn name(&self) -> String {
         match self {
             Self::Stdout => "standard output".to_owned(),
-            Self::File(_, path) => path.display().to_string(),
+            Self::File(file) => file.path().display().to_string(),
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
 /// Writes lines until nobody sends any more. A line is lost if no output took it.

@@ -55,6 +55,12 @@ pub(crate) struct Generations {
     retired: Vec<u32>,
 }
 
+/// A generation in its slot, read back, to which the program is not switched yet.
+pub(crate) struct Prepared {
+    number: u64,
+    generation: Installed,
+}
+
 /// The generation in force.
 struct Installed {
     slot: u32,
@@ -75,11 +81,19 @@ impl Generations {
         })
     }
 
-    /// Compiles the policy into a slot that is not live, reads it back, and switches with one store. `in_force` is the policy
-    /// that was installed last, whose sets are copied where they are still wanted.
-    ///
-    /// Returns the new generation's number.
+    /// Prepares a generation, switches to it, and frees the one before; returns its number.
     pub(crate) fn install(&mut self, policy: &Policy, in_force: Option<&Policy>) -> Result<u64, InstallError> {
+        let prepared = self.prepare(policy, in_force)?;
+        let number = self.commit(prepared);
+        self.free_retired();
+        Ok(number)
+    }
+
+    /// Compiles the policy into a slot that is not live, and reads it back. `in_force` is the policy that was installed last,
+    /// whose sets are copied where they are still wanted.
+    ///
+    /// What is prepared is either committed or discarded before another is.
+    pub(crate) fn prepare(&mut self, policy: &Policy, in_force: Option<&Policy>) -> Result<Prepared, InstallError> {
         let number = self.number + 1;
         let previous = self.installed.as_ref().zip(in_force).map(|(installed, policy)| Previous {
             sets: generation::sets(policy),
@@ -88,33 +102,46 @@ impl Generations {
         });
         let compiled = generation::compile(policy, number, previous.as_ref());
         let check = |compiled: &_, kernel: &Tables| generation::read_back(policy, compiled, &kernel.generation());
-        self.switch_to(compiled, check)?;
-        self.number = number;
-        Ok(number)
+        Ok(Prepared { number, generation: self.fill(compiled, check)? })
     }
 
-    /// Puts a generation into the next slot, makes it the live one if it passes the `check`, and empties the slot of the one
-    /// before.
-    fn switch_to(
+    /// Switches to a generation with one store, and returns its number.
+    pub(crate) fn commit(&mut self, Prepared { number, generation }: Prepared) -> u64 {
+        self.live.store(0, Live::new(generation.slot).0);
+        self.number = number;
+        self.retired.retain(|retired| *retired != generation.slot);
+        self.retired.extend(self.installed.replace(generation).map(|before| before.slot));
+        number
+    }
+
+    /// Waits until no packet is judged by a former generation, and frees the memory of those; where the kernel refuses, the next
+    /// call tries again.
+    pub(crate) fn free_retired(&mut self) {
+        if let Err(error) = self.empty_retired() {
+            warn!("a former generation's memory is not free before the next change: {:#}", anyhow::Error::from(error));
+        }
+    }
+
+    /// Frees the memory of a generation that nobody was switched to.
+    pub(crate) fn discard(&mut self, Prepared { generation, .. }: Prepared) {
+        if let Err(error) = self.nothing.put_into(generation.slot, &mut self.heads, &mut self.far) {
+            warn!("a discarded generation's memory is not free yet: {:#}", anyhow::Error::from(error));
+        }
+    }
+
+    /// Puts a generation into the next slot if it passes the `check`.
+    fn fill(
         &mut self,
         compiled: Compiled,
         check: impl FnOnce(&Compiled, &Tables) -> Result<(), ReadBackError>,
-    ) -> Result<(), InstallError> {
+    ) -> Result<Installed, InstallError> {
         let slot = self.installed.as_ref().map_or(0, |installed| (installed.slot + 1) % SLOTS as u32);
         let tables = Tables::create(compiled.head.as_bytes(), &compiled.far)?;
         check(&compiled, &tables)?;
         tables.put_into(slot, &mut self.heads, &mut self.far)?;
-        self.live.store(0, Live::new(slot).0);
-        let before = self.installed.replace(Installed { slot, tables, directory: compiled.directory });
-        self.retired.retain(|retired| *retired != slot);
-        self.retired.extend(before.map(|before| before.slot));
-        if let Err(error) = self.empty_retired() {
-            warn!("a former generation's memory is not free before the next change: {:#}", anyhow::Error::from(error));
-        }
-        Ok(())
+        Ok(Installed { slot, tables, directory: compiled.directory })
     }
 
-    /// Frees the memory of slots that are no longer live.
     fn empty_retired(&mut self) -> Result<(), InstallError> {
         let Some(live) = self.installed.as_ref().filter(|_| !self.retired.is_empty()) else { return Ok(()) };
         // A change of a slot returns only when no run of the program that began before it is left. So behind this one, which

@@ -4,7 +4,7 @@ use std::ops::RangeBounds;
 
 use guard_tests::{Arrivals, Guard, Link, Options, Stream, frame::Frame, in_each_cell, xdp};
 
-use super::scene::{ANY_CELL, Scene, list};
+use super::scene::{ANY_CELL, Scene, list, long_list};
 
 const LISTED: u8 = 0;
 const UNLISTED: u8 = 1;
@@ -133,4 +133,43 @@ fn a_missing_one_is_refused_unless_it_is_waited_for() {
         scene.write_whole(&policy("native", "['lo']"));
         assert_eq!(scene.guard.ask(&["reload"]).code(), Some(78));
     }
+}
+
+#[test]
+fn one_that_went_away_keeps_no_change_out() {
+    let site = guard_tests::Site::with_silent_peer(ANY_CELL);
+    let _other = Link::between(site.host(), "eth1", site.peer(), "eth1");
+    let config = policy("native", "['eth0', 'eth1']");
+    let guard = Guard::run(site.host(), Options { config: Some(&config), ..Options::default() });
+    let scene = Scene { site, guard };
+    scene.site.host().ip(&["link", "del", "eth1"]);
+    scene.write_whole(&format!("deny.ips = {}\n{config}", list([1])));
+    let answer = scene.guard.ask(&["reload"]);
+    assert!(answer.status.success(), "{answer:?}");
+    scene.probe().expect([("now denied", scene.datagram(1, 3000), "web drop blocked")]);
+    assert_eq!(scene.guard.status()["unguarded"][0]["name"], "eth1");
+
+    scene.write_whole(&policy("native", "['eth0', 'eth1', 'eth9']"));
+    let answer = scene.guard.ask(&["reload"]);
+    let said = answer.stderr.join("\n");
+    assert!(answer.code() == Some(78) && said.contains("`eth9`") && !said.contains("`eth1`"), "{answer:?}");
+}
+
+#[test]
+fn a_new_one_does_not_wait_for_the_policy_that_it_comes_with() {
+    let site = guard_tests::Site::with_silent_peer(ANY_CELL);
+    let other = Link::between(site.host(), "eth1", site.peer(), "eth1");
+    let config = policy("native", "['eth0']");
+    let guard = Guard::run(site.host(), Options { config: Some(&config), ..Options::default() });
+    let scene = Scene { site, guard };
+    // Source 3 is listed by the new policy only, with so many others that a generation of them takes long to compile.
+    let stream = stream(&scene, &other, 3);
+    scene.site.host().write("state/data/allowed_ips.json", long_list());
+    scene.write_whole(&policy("native", "['eth0', 'eth1']").replace(&list([1]), &list([1, 3])));
+    assert!(scene.guard.ask(&["reload"]).status.success());
+    assert!(xdp::program_on(&other.left).is_some());
+    let arrivals = stream.stop();
+    let missing = missing(&arrivals, UNLISTED, 1).len();
+    println!("{missing} of {} rounds were judged by the former policy", arrivals.rounds);
+    assert!(missing < 60, "{missing} rounds of half a millisecond and more were judged by the former policy");
 }

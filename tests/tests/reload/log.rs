@@ -1,8 +1,9 @@
 //! The block log over reloads: every packet has its line, in the file where it belongs, and none has two.
 
-use std::{net::Ipv4Addr, process::Stdio, thread, time::Duration};
+use std::{fs, net::Ipv4Addr, process::Stdio, thread, time::Duration};
 
 use guard_tests::{Guard, Options, Wire, in_each_cell, wait};
+use nix::{sys::stat::Mode, unistd::mkfifo};
 use serde_json::Value;
 
 use super::scene::{ANY_CELL, SOON, Scene, list};
@@ -49,6 +50,31 @@ fn lines_go_where_the_policy_of_their_time_wanted_them() {
         assert_eq!(told(&scene.guard.eve()), 8, "on standard output");
         assert_eq!((told(&scene.lines("first.json")), told(&scene.lines("second.json"))), (20, 10));
     });
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_opened_anew() {
+    let mut scene = Scene::new(ANY_CELL, &policy(Some("eve.json")));
+    scene.knock(3000, [10; 20]);
+    let file = |name| scene.site.host().outside(Guard::state_directory(scene.site.host()).join(name));
+    fs::rename(file("eve.json"), file("eve.json.1")).expect("both are in one directory");
+    scene.hang_up(&policy(Some("eve.json")));
+    scene.knock(3000, [11; 5]);
+    // Not moved, and not opened again.
+    scene.hang_up(&policy(Some("eve.json")));
+    scene.knock(3000, [12; 3]);
+    assert!(scene.guard.stop().success());
+    assert_eq!((told(&scene.lines("eve.json.1")), told(&scene.lines("eve.json"))), (20, 8));
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_not_waited_for() {
+    let scene = Scene::new(ANY_CELL, &policy(None));
+    let pipe = scene.site.host().outside(Guard::state_directory(scene.site.host()).join("pipe"));
+    mkfifo(&pipe, Mode::S_IRWXU).expect("a pipe can be made");
+    let said = scene.refused(&policy(Some("pipe")), 78).stderr.join("\n");
+    assert!(said.contains("a pipe that nobody reads"), "{said}");
+    scene.reload(&policy(None));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod interfaces;
 mod log;
 mod modes;
 mod names;
+mod own_addresses;
 mod scene;
 mod surprise;
 mod swap;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use guard_tests::{Counters, Guard, Options, in_each_cell};
+use guard_tests::{Counters, Guard, Link, Options, in_each_cell, xdp};
 
 use super::scene::{ANY_CELL, Scene, list};
 
@@ -135,4 +135,39 @@ fn a_number_is_given_on_only_when_all_are_taken() {
     assert!(code == 1 && said.contains("service `other`"), "{code}: {said}");
     scene.restart(&with_new);
     assert_dropped(&scene.counters(), &expected, "after a restart");
+}
+
+#[test]
+fn what_is_refused_takes_no_number() {
+    let names: Vec<String> = (1..=63).map(|number| format!("s{number}")).collect();
+    let all: Vec<(&str, u16)> = names.iter().map(String::as_str).zip(3000..).collect();
+    let with =
+        |name| policy(all.iter().copied().map(|(of, port)| if port == 3004 { (name, port) } else { (of, port) }));
+    let without = policy(all.iter().copied().filter(|(_, port)| *port != 3004));
+    let mut scene = Scene::new(ANY_CELL, &with("s5"));
+    scene.knock(3004, 10..17);
+    scene.reload(&without);
+    let other = Link::between(scene.site.host(), "eth1", scene.site.peer(), "eth1");
+    let stranger = xdp::Stranger::attach(&other.left);
+
+    // Refused only once the generation is made and interfaces are attached to.
+    let occupied = |config: &str| scene.site.config(config).replace("\"eth0\"", "\"eth0\", \"eth1\"");
+    let lost = occupied(&with("lost"));
+    scene.write_whole(&lost);
+    let answer = scene.guard.ask(&["reload"]);
+    assert!(answer.code() == Some(1) && answer.stderr.join("\n").contains("`eth1` already has"), "{answer:?}");
+    assert_dropped(&scene.counters(), &[("s5", 7)], "after a reload that was refused");
+
+    // The same at a start: the number is nobody's yet, and a third may have it.
+    scene.guard.stop();
+    let (code, said) = Guard::expect_refusal(scene.site.host(), Options { config: Some(&lost), ..Options::default() });
+    assert!(code == 1 && said.contains("`eth1` already has"), "{code}: {said}");
+    drop(stranger);
+    scene.guard = scene.site.guard(&with("third"));
+    scene.reload(&without);
+    scene.write_whole(&scene.site.config(&with("fourth")).replace("\"eth0\"", "\"eth0\", \"eth1\""));
+    let stranger = xdp::Stranger::attach(&other.left);
+    assert_eq!(scene.guard.ask(&["reload"]).code(), Some(1));
+    scene.reload(&with("fifth"));
+    drop(stranger);
 }

@@ -121,6 +121,12 @@ fn v6(number: u8) -> String {
     format!("2001:db8:51::{number:x}")
 }
 
+/// A list file of so many IPv4 addresses, in 10.0.0.0/8, that to read and compile it takes long.
+pub(crate) fn long_list() -> String {
+    let quoted = |number: u32| format!("\"10.{}.{}.{}\"", number >> 16, number >> 8 & 255, number & 255);
+    format!("[{}]", (0..100_000).map(quoted).collect::<Vec<_>>().join(","))
+}
+
 /// The texts of a list in a status.
 pub(crate) fn texts(list: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
+    path::PathBuf,
     thread,
     time::Instant,
 };
@@ -11,10 +12,16 @@ use std::{
 use guard_tests::{Guard, Options, Wire, process::Finished, wait};
 use nix::sys::signal::Signal;
 
-use super::scene::{ANY_CELL, SOON, Scene, list};
+use super::scene::{ANY_CELL, SOON, Scene, list, long_list};
 
 fn policy(sources: impl IntoIterator<Item = u8>) -> String {
     format!("allow.ips = {}\n[[service]]\nname = 'web'\nports = ['udp/3000']\n", list(sources))
+}
+
+/// The control socket, as the test sees it.
+fn socket(scene: &Scene) -> PathBuf {
+    let host = scene.site.host();
+    host.outside(Guard::runtime_directory(host).join("default.sock"))
 }
 
 /// Has so many commands ask for a reload at the same time, and does something meanwhile.
@@ -51,10 +58,7 @@ fn each_waits_its_turn() {
 #[test]
 fn the_daemon_goes_on_while_a_long_list_is_read() {
     let mut scene = Scene::new(ANY_CELL, &policy([1]));
-    let entries: Vec<String> = (0..100_000_u32)
-        .map(|number| format!("\"10.{}.{}.{}\"", number >> 16, number >> 8 & 255, number & 255))
-        .collect();
-    scene.site.host().write("state/data/allowed_ips.json", format!("[{}]", entries.join(",")));
+    scene.site.host().write("state/data/allowed_ips.json", long_list());
     let start = Instant::now();
     let mut meanwhile = Vec::new();
     let answers = reload_at_once(&mut scene, 1, |scene| {
@@ -72,6 +76,23 @@ fn the_daemon_goes_on_while_a_long_list_is_read() {
     assert!(answers[0].stdout.join("\n").contains("allow: 100000 added, 0 removed"), "{answers:?}");
     println!("reloaded in {:?}; lines meanwhile after {meanwhile:?}", start.elapsed());
     assert!(meanwhile.len() > 3, "lines and answers while the reload was under way: {meanwhile:?}");
+}
+
+#[test]
+fn who_goes_away_gives_its_turn_up() {
+    let mut scene = Scene::new(ANY_CELL, &policy([1]));
+    scene.site.host().write("state/data/allowed_ips.json", long_list());
+    let answers = reload_at_once(&mut scene, 1, |scene| {
+        let socket = socket(scene);
+        // One is under way, whoever asked for it first; none of the others has begun.
+        let request = b"{\"version\":1,\"request\":{\"reload\":{\"force\":false}}}\n";
+        for _ in 0..20 {
+            UnixStream::connect(&socket).and_then(|mut stream| stream.write_all(request)).expect("the daemon listens");
+        }
+    });
+    assert!(answers[0].status.success(), "{answers:?}");
+    scene.reload(&policy([1]));
+    assert!(scene.generation() <= 4, "{} generations for two that waited for an answer", scene.generation());
 }
 
 #[test]
@@ -102,7 +123,7 @@ fn an_end_between_leaves_one_policy_or_the_other() {
 #[test]
 fn the_protocol() {
     let scene = Scene::new(ANY_CELL, &policy([1]));
-    let socket = scene.site.host().outside(Guard::runtime_directory(scene.site.host()).join("default.sock"));
+    let socket = socket(&scene);
     let ask = |request: &str| {
         let mut stream = UnixStream::connect(&socket).expect("the daemon listens");
         stream.write_all(format!("{{\"version\":1,\"request\":{request}}}\n").as_bytes()).expect("the daemon reads");

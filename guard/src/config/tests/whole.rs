@@ -215,6 +215,14 @@ fn on_purpose_is_accepted() {
         ["service `web` and the allowlist cover more IPv4 addresses than a /4 in all, which `allow_wide = true` \
           accepts; the widest prefix is `16.0.0.0/4`, by guard.toml:7"]
     );
+    let setup = Setup::toml(&format!("{wide}allow = ['32.0.0.0/3', '2001:db8::/32']"));
+    assert_eq!(
+        setup.warnings()[2..],
+        [
+            "service `web` covers more IPv4 addresses than a /4 in all, which `allow_wide = true` accepts; the widest prefix \
+          is `32.0.0.0/3`, by guard.toml:7"
+        ]
+    );
     assert!(Setup::toml(&format!("allow_wide = true\n{SERVICE}")).warnings().is_empty());
     let ssh = SERVICE.replace("tcp/80", "tcp/22");
     assert_eq!(policy(&Setup::toml(&format!("failsafe_ports = []\n{ssh}"))).failsafe_ports, []);

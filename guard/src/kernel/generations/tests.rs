@@ -145,7 +145,7 @@ fn a_table_that_reads_back_as_something_else() {
                 flip_a_bit(&kernel.far.map, line);
                 generation::read_back(after, compiled, &kernel.generation())
             };
-            generations.switch_to(compiled, check).expect_err("a bit of the table is wrong")
+            generations.fill(compiled, check).map(drop).expect_err("a bit of the table is wrong")
         };
         (fail, format!("line {line} of generation {number} reads back as something else"))
     }));
@@ -178,6 +178,25 @@ fn installs_leave_nothing_behind() {
         assert!(after_two > 0);
         assert_eq!(open_maps(), after_two);
         assert!(machine.passes(ip(BEFORE)) && !machine.passes(ip(AFTER)));
+    });
+}
+
+#[test]
+fn what_is_prepared_is_not_in_force_and_can_be_discarded() {
+    Machine::run(|machine| {
+        assert_eq!(machine.install(large(BEFORE)), 1);
+        let before = machine.in_force().cloned().unwrap();
+        for _ in 0..2 {
+            let prepared = machine.generations.prepare(&large(AFTER), Some(&before)).unwrap();
+            assert!(machine.passes(ip(BEFORE)) && !machine.passes(ip(AFTER)));
+            machine.generations.discard(prepared);
+            check_slots(&machine.generations);
+        }
+        let prepared = machine.generations.prepare(&large(AFTER), Some(&before)).unwrap();
+        assert_eq!(machine.generations.commit(prepared), 2);
+        assert!(!machine.passes(ip(BEFORE)) && machine.passes(ip(AFTER)));
+        machine.generations.free_retired();
+        check_slots(&machine.generations);
     });
 }
 

@@ -9,6 +9,7 @@ pub mod address;
 pub mod essential;
 pub mod gate;
 pub mod generation;
+pub mod limits;
 pub mod names;
 pub mod packet;
 pub mod policy;

@@ -5,6 +5,7 @@
 
 mod change;
 mod entries;
+mod limits;
 mod numbers;
 mod origin;
 mod ranges;
@@ -20,6 +21,7 @@ pub(crate) use change::ListChange;
 pub(crate) use entries::Entries;
 #[cfg(test)]
 pub(crate) use entries::Entry;
+pub(crate) use limits::{Limit, Per, Unit};
 pub(crate) use numbers::{Given, NoNumber, Numbers, number_bits};
 pub(crate) use origin::Origin;
 pub(crate) use ranges::Ranges;
@@ -37,6 +39,8 @@ pub(crate) struct Policy {
     pub(crate) default: DefaultVerdict,
     /// Ports that always pass; none of them belongs to a service. No port stands twice.
     pub(crate) failsafe_ports: Vec<Port>,
+    /// What echo requests from anywhere are held to; its unit is packets.
+    pub(crate) echo_rate: Option<Limit>,
     /// Own addresses that another host may hold for a time (VRRP), exempt from the check for spoofed sources.
     pub(crate) shared_addresses: Vec<IpAddr>,
     /// Sources that may reach every service. Prefixes have no host bits; the same one may stand twice, from two
@@ -137,6 +141,9 @@ pub(crate) struct Service {
     pub(crate) mode: Mode,
     /// Sources that may reach it in addition to the policy's `allow`.
     pub(crate) allow: Entries,
+    /// What sources that may reach it are held to: at most [`LIMITS_MAX`](guard_common::limits::LIMITS_MAX), all of which must
+    /// agree.
+    pub(crate) limits: Vec<Limit>,
 }
 
 /// Where blocks are written.

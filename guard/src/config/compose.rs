@@ -72,6 +72,7 @@ pub(super) fn compose(
         mode,
         default,
         failsafe_ports,
+        echo_rate: None,
         shared_addresses: document.shared_addresses,
         allow: allow.entries,
         deny,
@@ -106,7 +107,7 @@ impl Draft {
             let everyone = ["0.0.0.0/0", "::/0"].map(|prefix| prefix.parse().expect("it is a prefix"));
             everyone.into_iter().for_each(|prefix| entries.push(prefix, &origin, None));
         }
-        Service { number, name, ports, mode, allow: entries }
+        Service { number, name, ports, mode, allow: entries, limits: Vec::new() }
     }
 
     fn is_closed(&self) -> bool {

@@ -82,6 +82,7 @@ mod tests {
             ports: vec![],
             mode: Mode::Enforce,
             allow: Entries::default(),
+            limits: Vec::new(),
         };
         names.into_iter().map(service).collect()
     }

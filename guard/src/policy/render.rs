@@ -81,6 +81,7 @@ mod tests {
             mode: Mode::Enforce,
             default: DefaultVerdict::Pass,
             failsafe_ports: vec![port(Protocol::Tcp, 22)],
+            echo_rate: None,
             shared_addresses: vec![IpAddr::from([192, 0, 2, 1])],
             allow: Entries::from_iter([
                 entry("10.0.0.0/8", Origin::Variable { name: "ALLOWED_IPS".into(), item: Some(1) }, None),
@@ -94,6 +95,7 @@ mod tests {
                 ports: vec![port(Protocol::Tcp, 3000), port(Protocol::Udp, 3000)],
                 mode: Mode::Monitor,
                 allow: Entries::from_iter([entry("2001:db8::/48", line(9), None)]),
+                limits: Vec::new(),
             }],
             log: LogPolicy { eve: Some("/var/log/guard/eve.json".into()), stdout: true },
         }

@@ -14,6 +14,7 @@ pub(crate) fn policy(allow: &[IpNet], deny: &[IpNet], services: Vec<Service>) ->
         mode: Mode::Enforce,
         default: DefaultVerdict::Drop,
         failsafe_ports: vec![port(Protocol::Tcp, 22)],
+        echo_rate: None,
         shared_addresses: Vec::new(),
         allow: entries(allow),
         deny: entries(deny),
@@ -24,7 +25,7 @@ pub(crate) fn policy(allow: &[IpNet], deny: &[IpNet], services: Vec<Service>) ->
 }
 
 pub(crate) fn service(name: &str, ports: &[Port], mode: Mode, allow: &[IpNet]) -> Service {
-    Service { number: 1, name: name.to_owned(), ports: ports.to_vec(), mode, allow: entries(allow) }
+    Service { number: 1, name: name.to_owned(), ports: ports.to_vec(), mode, allow: entries(allow), limits: Vec::new() }
 }
 
 pub(crate) fn prefixes(list: &[&str]) -> Vec<IpNet> {

@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
     address::Address,
+    limits::{LIMIT_ROWS, LIMITS_MAX, Limit, Limits},
     policy::{Mode, SERVICES_MAX, Set, Target},
     prefix::{self, Line, Lines},
 };
@@ -52,6 +53,8 @@ pub struct Head {
     pub sets: [FirstLines; SETS],
     /// What a port belongs to: TCP's, then UDP's; a byte as [`port_byte`] gives it.
     pub ports: [u8; PORTS],
+    /// Which limits hold, by [`Limits::row`].
+    pub limits: [[Limit; LIMITS_MAX]; LIMIT_ROWS],
     pub near: [Line; NEAR_LINES],
 }
 
@@ -83,7 +86,7 @@ pub struct FirstLines {
 
 const _: () = {
     assert!(size_of::<Header>() == 64);
-    assert!(size_of::<Head>() == 64 + SETS * 8 + PORTS + NEAR_LINES * 64);
+    assert!(size_of::<Head>() == 64 + SETS * 8 + PORTS + LIMIT_ROWS * LIMITS_MAX * 64 + NEAR_LINES * 64);
     assert!(set_index(Set::Trusted) < SETS);
     // A near line lies in one cache line.
     assert!(core::mem::offset_of!(Head, near).is_multiple_of(64));
@@ -187,6 +190,12 @@ impl<F: Lines> Generation<'_, F> {
             PORT_FAILSAFE => Target::Failsafe,
             service => Target::Service(service & SERVICES_MAX as u8),
         }
+    }
+
+    /// Returns the limits in a row.
+    #[inline(always)]
+    pub fn limits(&self, limits: Limits) -> &[Limit; LIMITS_MAX] {
+        &self.head.limits[limits.row()]
     }
 
     /// Returns the mode that a service's drops follow.

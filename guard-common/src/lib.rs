@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod bucket;
 pub mod essential;
+pub mod flow;
 pub mod gate;
 pub mod generation;
 pub mod limits;
@@ -15,3 +17,4 @@ pub mod packet;
 pub mod policy;
 pub mod prefix;
 pub mod records;
+pub mod siphash;

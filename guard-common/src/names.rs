@@ -6,6 +6,9 @@ pub const PROGRAM_GUARD: &str = "guard";
 /// The XDP program that reports what the running CPU's gates hold; run by test_run, never attached.
 pub const PROGRAM_FLUSH: &str = "guard_flush";
 
+/// The traffic-control program that notes flows of packets that leave.
+pub const PROGRAM_EGRESS: &str = "guard_egress";
+
 /// Array of maps, one a slot: an array of one [`crate::generation::Head`].
 pub const HEADS: &str = "HEADS";
 /// Array of maps, one a slot: arrays of [`crate::prefix::Line`], those behind the near lines of the slot's head.
@@ -32,11 +35,48 @@ pub const UNREPORTED: &str = "UNREPORTED";
 /// Ring buffer of [`crate::records::BlockEvent`].
 pub const EVENTS: &str = "EVENTS";
 
+/// Array of maps, by [`crate::limits::Limit::place`]: an array of [`crate::limits::LIMIT_LINES`]
+/// [`crate::bucket::BucketLine`], the buckets of a limit that has one for each source.
+pub const BUCKETS: &str = "BUCKETS";
+/// Array of [`crate::limits::LIMIT_PLACES`] [`crate::bucket::BucketLine`]: the bucket of a limit that all sources share, by
+/// [`crate::limits::Limit::place`].
+pub const TOTALS: &str = "TOTALS";
+/// Array of [`crate::limits::LIMIT_PLACES`] [`crate::records::LimitPlace`]: whose place it is; only the daemon reads and writes it.
+pub const LIMITS: &str = "LIMITS";
+/// Array of one [`crate::siphash::Key`]: the key of the buckets' hash.
+pub const BUCKET_KEY: &str = "BUCKET_KEY";
+/// LRU hash from [`crate::records::PendingKey`] to u64: when a UDP flow of a service is forgotten, CLOCK_MONOTONIC (coarse), in ns.
+pub const PENDING: &str = "PENDING";
+/// LRU hash from [`crate::flow::FlowKey`] to [`crate::flow::Flow`].
+pub const FLOWS: &str = "FLOWS";
+/// Array of [`crate::records::LISTENING_WORDS`] u64: a bit for each port on which something listens
+/// ([`crate::records::listening_bit`]).
+pub const LISTENING: &str = "LISTENING";
+
 /// Global of type u64: the random seed of the gates' hash.
 pub const GATE_SEED: &str = "GATE_SEED";
 /// Global of type u64: milliseconds of one of the kernel's ticks, times 2^16.
 pub const TICK_MS: &str = "TICK_MS";
 
 /// Every map that guard's own code names.
-pub const MAPS: [&str; 12] =
-    [HEADS, POLICY, LIVE, ADDRESSES, ADDRESS_BITS, COUNTERS, SERVICES, LINK_TYPES, GATES, BUDGET, UNREPORTED, EVENTS];
+pub const MAPS: [&str; 19] = [
+    HEADS,
+    POLICY,
+    LIVE,
+    ADDRESSES,
+    ADDRESS_BITS,
+    COUNTERS,
+    SERVICES,
+    LINK_TYPES,
+    GATES,
+    BUDGET,
+    UNREPORTED,
+    EVENTS,
+    BUCKETS,
+    TOTALS,
+    LIMITS,
+    BUCKET_KEY,
+    PENDING,
+    FLOWS,
+    LISTENING,
+];

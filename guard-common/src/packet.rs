@@ -4,9 +4,11 @@
 
 mod link;
 mod network;
+mod quoted;
 mod transport;
 
 use crate::address::Address;
+pub use quoted::read_answer_to_quoted;
 
 /// The bytes of a frame, from the Ethernet header on.
 pub trait Frame {
@@ -128,8 +130,9 @@ pub struct Packet {
     /// The type of an ICMP, ICMPv6 or IGMP message, else zero.
     pub message_type: u8,
     pub fragment: Fragment,
-    /// Zero.
-    pub reserved: u16,
+    /// Of an ICMP or ICMPv6 echo message, its identifier; of an error, where in the frame the packet begins that it quotes;
+    /// else zero.
+    pub detail: u16,
     /// Bytes from the IP header to the end of the payload, as the header says.
     pub length: u32,
 }
@@ -146,6 +149,29 @@ impl Packet {
     #[inline(always)]
     pub const fn is_whole(&self) -> bool {
         matches!(self.fragment, Fragment::Whole)
+    }
+
+    #[inline(always)]
+    pub const fn is_later_fragment(&self) -> bool {
+        matches!(self.fragment, Fragment::Later)
+    }
+
+    /// Tells whether the packet is, or is part of, a message of its IP version's ICMP.
+    #[inline(always)]
+    pub const fn is_control_message(&self) -> bool {
+        matches!((self.version, self.protocol), (4, protocol::ICMP) | (6, protocol::ICMPV6))
+    }
+
+    #[inline(always)]
+    pub const fn is_echo_request(&self) -> bool {
+        self.is_control_message() && !self.is_later_fragment() && self.message_type == echo_request(self.version)
+    }
+
+    /// Tells whether the packet is an ICMP error, which quotes the packet that it is about: destination unreachable, time
+    /// exceeded, parameter problem (RFC 792), or ICMPv6's types 1 to 4 (RFC 4443).
+    #[inline(always)]
+    pub const fn is_error(&self) -> bool {
+        self.is_control_message() && !self.is_later_fragment() && is_error_type(self.version, self.message_type)
     }
 }
 
@@ -176,6 +202,23 @@ pub mod tcp_flag {
     pub const PSH: u8 = 0x08;
     pub const ACK: u8 = 0x10;
     pub const URG: u8 = 0x20;
+}
+
+/// Returns the type of an echo request (RFC 792, RFC 4443).
+#[inline(always)]
+pub const fn echo_request(version: u8) -> u8 {
+    if version == 4 { 8 } else { 128 }
+}
+
+/// Returns the type of an echo reply (RFC 792, RFC 4443).
+#[inline(always)]
+pub const fn echo_reply(version: u8) -> u8 {
+    if version == 4 { 0 } else { 129 }
+}
+
+#[inline(always)]
+const fn is_error_type(version: u8, message_type: u8) -> bool {
+    if version == 4 { matches!(message_type, 3 | 11 | 12) } else { matches!(message_type, 1..=4) }
 }
 
 /// Reads a frame's headers into `packet`, which starts out as [`Packet::default`].

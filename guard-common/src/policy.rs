@@ -3,6 +3,8 @@
 use crate::{
     address::Address,
     essential::is_essential,
+    flow::may_answer,
+    limits::Limits,
     packet::{Fragment, Packet, protocol, tcp_flag},
 };
 
@@ -33,13 +35,25 @@ pub enum Reason {
     Fragment = 8,
     /// Dropped: the source is in no allow set.
     NotAllowed = 9,
+    /// Passed: the answer to a flow that this host opened.
+    Reply = 10,
+    /// Dropped: more packets than the service's limit lets through.
+    RatePackets = 11,
+    /// Dropped: more bytes than the service's limit lets through.
+    RateBytes = 12,
+    /// Dropped: more new connections than the service's limit lets through.
+    RateConnections = 13,
+    /// Dropped: more echo requests than `echo_rate` lets through.
+    RateEcho = 14,
+    /// Dropped: more ICMP errors than any router has cause to send.
+    RateErrors = 15,
 }
 
 /// Reasons that a counter's index has room for; a power of two.
 pub const REASONS_MAX: usize = 32;
 
 impl Reason {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::NotIp,
         Self::Essential,
         Self::Failsafe,
@@ -50,6 +64,12 @@ impl Reason {
         Self::Blocked,
         Self::Fragment,
         Self::NotAllowed,
+        Self::Reply,
+        Self::RatePackets,
+        Self::RateBytes,
+        Self::RateConnections,
+        Self::RateEcho,
+        Self::RateErrors,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -64,14 +84,31 @@ impl Reason {
             Self::Blocked => "blocked",
             Self::Fragment => "fragment",
             Self::NotAllowed => "not_allowed",
+            Self::Reply => "reply",
+            Self::RatePackets => "rate_packets",
+            Self::RateBytes => "rate_bytes",
+            Self::RateConnections => "rate_connections",
+            Self::RateEcho => "rate_echo",
+            Self::RateErrors => "rate_errors",
         }
     }
 
     #[inline(always)]
     pub const fn verdict(self) -> Verdict {
         match self {
-            Self::NotIp | Self::Essential | Self::Failsafe | Self::Default | Self::Allowed => Verdict::Pass,
-            Self::Malformed | Self::Spoofed | Self::Blocked | Self::Fragment | Self::NotAllowed => Verdict::Drop,
+            Self::NotIp | Self::Essential | Self::Failsafe | Self::Default | Self::Allowed | Self::Reply => {
+                Verdict::Pass
+            }
+            Self::Malformed
+            | Self::Spoofed
+            | Self::Blocked
+            | Self::Fragment
+            | Self::NotAllowed
+            | Self::RatePackets
+            | Self::RateBytes
+            | Self::RateConnections
+            | Self::RateEcho
+            | Self::RateErrors => Verdict::Drop,
         }
     }
 
@@ -136,6 +173,19 @@ pub trait Facts {
 
     /// Tells whether the address is one of the host's own on a guarded interface, and not shared with other hosts.
     fn is_own_address(&self, address: Address) -> bool;
+
+    /// Tells whether the packet answers a flow that this host opened.
+    fn is_answer(&self, packet: &Packet) -> bool;
+
+    /// Tells whether there are such limits.
+    fn has_limits(&self, limits: Limits) -> bool;
+
+    /// Charges the packet to the limits, and returns why it is dropped if they refuse it.
+    fn refused_by(&self, limits: Limits, packet: &Packet) -> Option<Reason>;
+
+    /// Makes of the copy of an ICMP error what it is judged as, as
+    /// [`read_answer_to_quoted`](crate::packet::read_answer_to_quoted) does; false if there is no such thing.
+    fn take_for_answer(&self, error: &mut Packet) -> bool;
 }
 
 /// The sets of sources.
@@ -149,7 +199,7 @@ pub enum Set {
     Service(u8),
     /// The union of what all services add.
     AnyService,
-    /// Exempt from limits and from bans by the machine; asked where one would drop, so by nothing yet.
+    /// Exempt from limits.
     Trusted,
 }
 
@@ -162,51 +212,138 @@ pub struct Decision {
 
 /// Decides on an IP packet; the first rule that applies wins.
 ///
-/// Limits, bans, grants, replies and the packets that ICMP errors quote have no rule here: no table that they would
-/// ask exists, so a source is held to nothing but the sets.
+/// An ICMP error is decided as the answer to the packet that it quotes, and counts for that one's service.
 #[inline(always)]
 pub fn decide<F: Facts>(packet: &Packet, facts: &F) -> Decision {
-    let target = if packet.has_ports() {
-        facts.target(packet.protocol == protocol::TCP, packet.destination_port)
-    } else {
-        Target::Unnamed
-    };
-    Decision { service: target.service(), reason: reason(packet, target, facts) }
+    let mut port = Port::of(packet, facts);
+    let mut judged = *packet;
+    let mut reason = screen(packet, port, facts);
+    if reason.is_none() && packet.is_error() {
+        if facts.take_for_answer(&mut judged) {
+            port = Port::of(&judged, facts);
+            reason = screen_answer(&judged, packet, facts);
+        } else {
+            reason = Some(Reason::Malformed);
+        }
+    }
+    let reason = reason.unwrap_or_else(|| {
+        let reason = admission(&judged, port, facts);
+        limits_for(packet, port, reason).and_then(|limits| refusal(limits, packet, facts)).unwrap_or(reason)
+    });
+    Decision { service: port.service, reason }
 }
 
+/// What a packet is addressed to: a [`Target`] of which every part has a value, because the verifier refuses a register
+/// without one even where nobody will ask for it.
+#[derive(Clone, Copy)]
+struct Port {
+    kind: PortKind,
+    /// 0 unless it is a service's.
+    service: u8,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+#[repr(u8)]
+enum PortKind {
+    Service,
+    Failsafe,
+    Unnamed,
+}
+
+impl Port {
+    #[inline(always)]
+    fn of<F: Facts>(packet: &Packet, facts: &F) -> Self {
+        if !packet.has_ports() {
+            return Self { kind: PortKind::Unnamed, service: 0 };
+        }
+        let target = facts.target(packet.protocol == protocol::TCP, packet.destination_port);
+        let kind = match target {
+            Target::Service(_) => PortKind::Service,
+            Target::Failsafe => PortKind::Failsafe,
+            Target::Unnamed => PortKind::Unnamed,
+        };
+        Self { kind, service: target.service() }
+    }
+}
+
+/// Returns what becomes of a packet before anybody asks to whom it goes.
 #[inline(always)]
-fn reason<F: Facts>(packet: &Packet, target: Target, facts: &F) -> Reason {
-    if let Target::Service(_) = target
-        && has_impossible_flags(packet)
-    {
-        return Reason::Malformed;
+fn screen<F: Facts>(packet: &Packet, port: Port, facts: &F) -> Option<Reason> {
+    if port.kind == PortKind::Service && has_impossible_flags(packet) {
+        return Some(Reason::Malformed);
     }
     if is_essential(packet) {
-        return Reason::Essential;
+        return Some(Reason::Essential);
     }
     if packet.source.is_impossible_source(packet.version)
         || packet.destination.is_impossible_destination(packet.version)
         || facts.is_own_address(packet.source)
     {
-        return Reason::Spoofed;
+        return Some(Reason::Spoofed);
     }
-    if facts.contains(Set::Deny, packet) {
-        return Reason::Blocked;
+    facts.contains(Set::Deny, packet).then_some(Reason::Blocked)
+}
+
+/// Returns what becomes of an error before anybody asks to whom the answer goes that it is taken for.
+#[inline(always)]
+fn screen_answer<F: Facts>(answer: &Packet, error: &Packet, facts: &F) -> Option<Reason> {
+    // Routers send an error to the source of what it is about; one to another address is about a packet that never was.
+    if answer.destination != error.destination {
+        return Some(Reason::Spoofed);
     }
-    let added = match target {
-        Target::Failsafe => return Reason::Failsafe,
-        Target::Unnamed if facts.passes_by_default() => return Reason::Default,
-        Target::Unnamed if packet.has_ports() => None,
-        Target::Unnamed => Some(Set::AnyService),
-        Target::Service(service) => Some(Set::Service(service)),
-    };
-    if facts.contains(Set::Allow, packet) || added.is_some_and(|set| facts.contains(set, packet)) {
+    facts.contains(Set::Deny, answer).then_some(Reason::Blocked)
+}
+
+/// Returns the limits that hold for a packet that passes for a reason.
+#[inline(always)]
+const fn limits_for(packet: &Packet, port: Port, reason: Reason) -> Option<Limits> {
+    match (reason, port.kind) {
+        (Reason::Allowed | Reason::Default | Reason::Failsafe | Reason::Reply, _) if packet.is_error() => {
+            Some(Limits::Errors)
+        }
+        (Reason::Allowed, PortKind::Service) => Some(Limits::Service(port.service)),
+        (Reason::Allowed | Reason::Default, _) if packet.is_echo_request() => Some(Limits::Echo),
+        _ => None,
+    }
+}
+
+/// Tells whether a source may send a packet at all, whatever limits hold for it.
+#[inline(always)]
+fn admission<F: Facts>(packet: &Packet, port: Port, facts: &F) -> Reason {
+    match port.kind {
+        PortKind::Failsafe => return Reason::Failsafe,
+        PortKind::Unnamed if facts.passes_by_default() => return Reason::Default,
+        PortKind::Unnamed | PortKind::Service => {}
+    }
+    if facts.contains(Set::Allow, packet) || is_added(packet, port, facts) {
         return Reason::Allowed;
+    }
+    if may_answer(packet, port.kind == PortKind::Service) && facts.is_answer(packet) {
+        return Reason::Reply;
     }
     match packet.fragment {
         Fragment::Later => Reason::Fragment,
         Fragment::Whole | Fragment::First => Reason::NotAllowed,
     }
+}
+
+/// Tells whether a source is among those that services let in beyond `Allow`.
+#[inline(always)]
+fn is_added<F: Facts>(packet: &Packet, port: Port, facts: &F) -> bool {
+    match port.kind {
+        PortKind::Service => facts.contains(Set::Service(port.service), packet),
+        PortKind::Unnamed => !packet.has_ports() && facts.contains(Set::AnyService, packet),
+        PortKind::Failsafe => false,
+    }
+}
+
+/// Returns why limits refuse a packet, if they do.
+#[inline(always)]
+fn refusal<F: Facts>(limits: Limits, packet: &Packet, facts: &F) -> Option<Reason> {
+    if !facts.has_limits(limits) || facts.contains(Set::Trusted, packet) {
+        return None;
+    }
+    facts.refused_by(limits, packet)
 }
 
 /// Tells whether a TCP header's flags are ones that no stack sends: SYN with FIN or RST, none, FIN without ACK.

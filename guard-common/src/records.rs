@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The version of every layout here. State of another version is not adopted.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// One CPU's count of packets and of their frames' bytes; of a frame that goes on in pages behind the end of its packet, those of
 /// its first piece.
@@ -38,6 +38,54 @@ pub const SERVICES_LENGTH: usize = SERVICES_MAX + 1;
 
 /// The longest name of a service, in bytes.
 pub const SERVICE_NAME_MAX: usize = 32;
+
+/// Whose place a limit's buckets have: what makes it the same limit in another generation, or for another run. All zero: nobody's.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct LimitPlace {
+    pub limit: u64,
+    pub window_ms: u64,
+    pub burst: u64,
+    /// The row of limits that it stands in.
+    pub row: u8,
+    /// Which it is of equal limits in the row.
+    pub nth: u8,
+    /// [`crate::limits::Unit`].
+    pub unit: u8,
+    /// 0, or 1 if all sources share a bucket.
+    pub per_service: u8,
+    /// Bits that tell sources apart.
+    pub v4_bits: u8,
+    pub v6_bits: u8,
+    pub reserved: [u8; 2],
+}
+
+/// A UDP flow of a service, by its source.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct PendingKey {
+    pub source: [u8; 16],
+    pub source_port: u16,
+    pub service: u8,
+    pub protocol: u8,
+    pub reserved: [u8; 4],
+}
+
+/// UDP flows of services that can be known.
+pub const PENDING_MAX: usize = 65_536;
+
+/// Flows of this host that can be known.
+pub const FLOWS_MAX: usize = 65_536;
+
+/// Words of `LISTENING`: TCP's ports, then UDP's.
+pub const LISTENING_WORDS: usize = 2 * 65_536 / 64;
+
+/// Returns the word of `LISTENING`, and its bit, that stands for a port.
+#[inline(always)]
+pub const fn listening_bit(tcp: bool, port: u16) -> (u32, u64) {
+    let first = if tcp { 0 } else { 65_536 / 64 };
+    (first + (port as u32 >> 6), 1 << (port & 63))
+}
 
 /// Entries of `LINK_TYPES`.
 pub const LINK_TYPES_LENGTH: usize = crate::packet::LinkType::ALL.len();
@@ -169,6 +217,8 @@ pub const fn address_bit(address: Address) -> (u32, u64) {
 
 const _: () = {
     assert!(ADDRESS_WORDS == 1 << 6);
+    assert!(size_of::<LimitPlace>() == 32);
+    assert!(size_of::<PendingKey>() == 24);
     assert!(size_of::<Counter>() == 16);
     assert!(size_of::<BlockEvent>() == 80);
     assert!(size_of::<GateSet>() == 64 + GATE_WAYS * 80);

@@ -3,7 +3,12 @@
 
 use core::mem::{MaybeUninit, offset_of};
 
-use aya_ebpf::{EbpfContext as _, bindings::xdp_md, helpers, programs::XdpContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::xdp_md,
+    helpers,
+    programs::{TcContext, XdpContext},
+};
 use guard_common::packet::{Frame, Packet};
 
 /// A mask that changes no offset that is ever read: link headers take 30 bytes at most, and IPv6 with eight extension headers
@@ -31,6 +36,18 @@ impl LinearFrame {
     #[inline(always)]
     pub(crate) fn of(context: &XdpContext, length: u32) -> Self {
         Self { start: context.data(), end: context.data_end(), length }
+    }
+
+    /// Returns the linear part of a packet that leaves.
+    #[inline(always)]
+    pub(crate) fn leaving(context: &TcContext) -> Self {
+        Self { start: context.data(), end: context.data_end(), length: context.len() }
+    }
+
+    /// Tells whether the frame goes on behind its linear part.
+    #[inline(always)]
+    pub(crate) fn is_partial(&self) -> bool {
+        self.length as usize > self.end - self.start
     }
 
     /// Makes the verifier forget what it knows of a packet's small fields from how they were read.
@@ -121,6 +138,13 @@ impl Frame for PagedFrame<'_> {
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: the helper takes nothing and has no failure.
     unsafe { helpers::bpf_ktime_get_coarse_ns() }
+}
+
+/// Returns CLOCK_MONOTONIC.
+#[inline(always)]
+pub(crate) fn precise_now_ns() -> u64 {
+    // SAFETY: the helper takes nothing and has no failure.
+    unsafe { helpers::bpf_ktime_get_ns() }
 }
 
 /// Returns the kernel's count of ticks, which the verifier replaces by a load.

@@ -9,7 +9,8 @@ use guard_common::{
 
 use crate::{
     context::{LinearFrame, interface, now_ns, ticks},
-    maps::{self, Policy},
+    facts::Policy,
+    maps,
 };
 
 /// The ring and the counters beside it.

@@ -1,25 +1,29 @@
 //! The kernel's tables, and the questions the program asks of them.
 
 use aya_ebpf::{
-    bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE},
-    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf},
+    bindings::{BPF_ANY, BPF_F_INNER_MAP, BPF_F_MMAPABLE},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
-    programs::XdpContext,
 };
 use guard_common::{
     address::Address,
+    bucket::BucketLine,
+    flow::{Flow, FlowKey},
     gate::Cause,
-    generation::{Generation, Head, Live, SLOTS, set_index},
-    packet::{LinkType, Packet},
-    policy::{Facts, REASONS_MAX, Set, Target},
+    generation::{Generation, Head, Live, SLOTS},
+    limits::{LIMIT_LINES, LIMIT_PLACES, Limit},
+    packet::LinkType,
+    policy::REASONS_MAX,
     prefix::{Line, Lines},
     records::{
-        ADDRESS_WORDS, BlockEvent, Budget, COUNTERS_LENGTH, Counter, GATE_SETS, GateSet, LINK_TYPES_LENGTH,
-        SERVICE_NAME_MAX, SERVICES_LENGTH, Unreported, address_bit, counter_index,
+        ADDRESS_WORDS, BlockEvent, Budget, COUNTERS_LENGTH, Counter, FLOWS_MAX, GATE_SETS, GateSet, LINK_TYPES_LENGTH,
+        LISTENING_WORDS, LimitPlace, PENDING_MAX, PendingKey, SERVICE_NAME_MAX, SERVICES_LENGTH, Unreported,
+        address_bit, counter_index, listening_bit,
     },
+    siphash,
 };
 
-use crate::context::{forget, interface};
+use crate::{atomics::SharedLine, context::forget};
 
 /// Own addresses that can be held: far more than interfaces of one host have.
 const ADDRESSES_MAX: usize = 4096;
@@ -52,6 +56,21 @@ static BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
 static UNREPORTED: PerCpuArray<Unreported, REASONS_MAX> = PerCpuArray::new();
 #[btf_map]
 static EVENTS: RingBuf<BlockEvent, EVENTS_BYTES> = RingBuf::new();
+
+#[btf_map]
+static BUCKETS: ArrayOfMaps<Array<BucketLine, LIMIT_LINES>, LIMIT_PLACES> = ArrayOfMaps::new();
+#[btf_map]
+static TOTALS: Array<BucketLine, LIMIT_PLACES, { BPF_F_MMAPABLE as usize }> = Array::new();
+#[btf_map]
+static LIMITS: Array<LimitPlace, LIMIT_PLACES> = Array::new();
+#[btf_map]
+static BUCKET_KEY: Array<siphash::Key, 1> = Array::new();
+#[btf_map]
+static PENDING: LruHashMap<PendingKey, u64, PENDING_MAX> = LruHashMap::new();
+#[btf_map]
+static FLOWS: LruHashMap<FlowKey, Flow, FLOWS_MAX> = LruHashMap::new();
+#[btf_map]
+static LISTENING: Array<u64, LISTENING_WORDS, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 #[unsafe(no_mangle)]
 static GATE_SEED: u64 = 0;
@@ -91,72 +110,89 @@ impl Lines for Far {
     }
 }
 
+/// Returns the word that names the live generation.
 #[inline(always)]
-fn generation(live: u64) -> Option<Generation<'static, Far>> {
+pub(crate) fn live() -> Option<u64> {
+    // SAFETY: the pointer is to the one element of an array that is never freed; volatile because the daemon writes it
+    // through its own mapping.
+    Some(unsafe { LIVE.get_ptr(0)?.read_volatile() })
+}
+
+/// Returns the generation that a word names.
+#[inline(always)]
+pub(crate) fn generation(live: u64) -> Option<Generation<'static, Far>> {
     Some(Generation { head: HEADS.get(Live(live).slot())?.get(0)?, far: Far { live } })
 }
 
-/// The policy in force for one packet: read once, so that one generation decides.
-pub(crate) struct Policy<'a> {
-    context: &'a XdpContext,
-    live: u64,
-    pub(crate) generation: Generation<'static, Far>,
+/// Tells whether an address, as [`Address::on_interface`] gives it, is one of this host's own.
+#[inline(always)]
+pub(crate) fn is_own_address(address: Address) -> bool {
+    let (word, bit) = address_bit(address);
+    let Some(bits) = ADDRESS_BITS.get_ptr(word) else { return false };
+    // SAFETY: as for LIVE.
+    let bits = unsafe { bits.read_volatile() };
+    // SAFETY: the value is never read.
+    bits & bit != 0 && unsafe { ADDRESSES.get(&address.octets()) }.is_some()
 }
 
-impl<'a> Policy<'a> {
-    #[inline(always)]
-    pub(crate) fn live(context: &'a XdpContext) -> Option<Self> {
-        // SAFETY: the pointer is to the one element of an array that is never freed; volatile because the daemon
-        // writes it through its own mapping.
-        let live = unsafe { LIVE.get_ptr(0)?.read_volatile() };
-        Some(Self { context, live, generation: generation(live)? })
+/// Tells whether something listens on a port.
+#[inline(always)]
+pub(crate) fn is_listening(tcp: bool, port: u16) -> bool {
+    let (word, bit) = listening_bit(tcp, port);
+    let Some(bits) = LISTENING.get_ptr(word) else { return true };
+    // SAFETY: as for LIVE.
+    (unsafe { bits.read_volatile() }) & bit != 0
+}
+
+/// Returns the key of the buckets' hash.
+#[inline(always)]
+pub(crate) fn bucket_key() -> siphash::Key {
+    BUCKET_KEY.get(0).copied().unwrap_or_default()
+}
+
+/// Returns the line of a limit's buckets that a hash leads to.
+#[inline(always)]
+pub(crate) fn bucket_line(limit: &Limit, hash: u64, unknown: u64) -> Option<SharedLine> {
+    let place = u32::from(limit.place);
+    let line = if limit.per_service != 0 {
+        TOTALS.get_ptr_mut(place)
+    } else {
+        BUCKETS.get(place)?.get_ptr_mut((hash >> 32) as u32 & (LIMIT_LINES as u32 - 1))
+    };
+    // SAFETY: elements of arrays; one that was taken out of the outer map stays until no run can be using it.
+    Some(unsafe { SharedLine::new(line?, unknown) })
+}
+
+/// Returns when a UDP flow of a service is forgotten, 0 if it is not known.
+#[inline(always)]
+pub(crate) fn pending(key: &PendingKey) -> u64 {
+    let Some(ends_ns) = PENDING.get_ptr(key) else { return 0 };
+    // SAFETY: an aligned word of the map's memory, which other CPUs may write, even for another flow: that one is then
+    // taken for this one, for one packet.
+    unsafe { ends_ns.read_volatile() }
+}
+
+/// Notes when a UDP flow of a service is forgotten.
+#[inline(always)]
+pub(crate) fn set_pending(key: &PendingKey, ends_ns: u64) {
+    // Where it can't be, its next packet counts as a connection again.
+    let _ = PENDING.insert(key, ends_ns, BPF_ANY as u64);
+}
+
+/// Returns what is known of a flow.
+#[inline(always)]
+pub(crate) fn flow(key: &FlowKey) -> Option<Flow> {
+    // SAFETY: aligned words of the map's memory, which other CPUs may write; read one by one, whichever they are.
+    unsafe {
+        let flow = FLOWS.get_ptr(key)?.cast::<u64>();
+        Some(Flow { ends_ns: flow.read_volatile(), closed_here: flow.add(1).read_volatile() })
     }
 }
 
-impl Facts for Policy<'_> {
-    #[inline(always)]
-    fn target(&self, tcp: bool, port: u16) -> Target {
-        self.generation.target(tcp, port)
-    }
-
-    #[inline(always)]
-    fn passes_by_default(&self) -> bool {
-        self.generation.passes_by_default()
-    }
-
-    #[inline(always)]
-    fn contains(&self, set: Set, packet: &Packet) -> bool {
-        let Packet { version, source, .. } = *packet;
-        if let (Set::Allow, 4) = (set, version) {
-            return self.generation.contains(set, version, source);
-        }
-        self.generation.has(set, version)
-            && set_contains(self.live, (set_index(set) as u64) << 8 | version as u64, source.high, source.low) != 0
-    }
-
-    #[inline(always)]
-    fn is_own_address(&self, address: Address) -> bool {
-        let address = address.on_interface(interface(self.context));
-        let (word, bit) = address_bit(address);
-        let Some(bits) = ADDRESS_BITS.get_ptr(word) else { return false };
-        // SAFETY: as for LIVE.
-        let bits = unsafe { bits.read_volatile() };
-        // SAFETY: the value is never read.
-        bits & bit != 0 && unsafe { ADDRESSES.get(&address.octets()) }.is_some()
-    }
-}
-
-/// Searches a set of the generation that `live` names; not 0 if it holds the address. `place` is the set's index, and the
-/// family's version in the low byte.
-///
-/// A global function in BTF's sense: the verifier walks through it once, not once for each set that is asked. So it takes
-/// numbers only, and finds the generation again by itself. IPv4's `allow` is searched in place: where the processor's returns
-/// are guarded (`spec_rstack_overflow`), a call costs as much as a search.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn set_contains(live: u64, place: u64, high: u64, low: u64) -> u32 {
-    let Some(generation) = generation(live) else { return 0 };
-    generation.holds((place >> 8) as usize, place as u8, Address { high, low }) as u32
+/// Notes what is known of a flow; answers to one that can't be noted do not pass.
+#[inline(always)]
+pub(crate) fn set_flow(key: &FlowKey, flow: &Flow) {
+    let _ = FLOWS.insert(key, flow, BPF_ANY as u64);
 }
 
 /// Counts a decided packet under the numbers of its [`Mode`](guard_common::policy::Mode) and
@@ -202,5 +238,5 @@ pub(crate) fn with_unreported(reason: u8, work: impl FnOnce(&mut Unreported)) {
 /// Copies an event into the ring; false if the ring is full.
 #[inline(always)]
 pub(crate) fn output(event: &BlockEvent) -> bool {
-    EVENTS.output(*event, 0).is_ok()
+    EVENTS.output(event, 0).is_ok()
 }

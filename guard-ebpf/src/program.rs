@@ -2,7 +2,11 @@
 
 use core::mem::MaybeUninit;
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::{TC_ACT_UNSPEC, xdp_action},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
 use aya_log_ebpf::debug;
 use guard_common::{
     gate::Cause,
@@ -12,8 +16,9 @@ use guard_common::{
 
 use crate::{
     context::{LinearFrame, PagedFrame, empty, frame_length},
-    events,
-    maps::{self, Policy},
+    egress, events,
+    facts::Policy,
+    maps,
 };
 
 /// Decides on a packet.
@@ -68,6 +73,13 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
 pub(crate) fn guard_flush(context: XdpContext) -> u32 {
     events::flush(&LinearFrame::new(&context));
     xdp_action::XDP_PASS
+}
+
+/// Notes the flow of a packet that leaves, and leaves the packet to whoever comes next.
+#[classifier]
+pub(crate) fn guard_egress(context: TcContext) -> i32 {
+    egress::note(&context);
+    TC_ACT_UNSPEC
 }
 
 /// Reads a frame of which only a part can be read in place, `length` bytes in all. Apart, because it is rare.

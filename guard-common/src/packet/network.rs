@@ -3,8 +3,8 @@
 use super::{Fragment, Frame, Packet, Span, link::IpSpan, protocol};
 use crate::address::Address;
 
-const IPV4_HEADER: u32 = 20;
-const IPV6_HEADER: u32 = 40;
+pub(super) const IPV4_HEADER: u32 = 20;
+pub(super) const IPV6_HEADER: u32 = 40;
 
 /// The longest packet whose length fits the header's field. Longer ones exist only inside a host (BIG TCP), which
 /// marks them with a length of zero.
@@ -121,13 +121,13 @@ fn parse_v6<F: Frame>(frame: &F, bytes: Span, packet: &mut Packet) -> Option<Tra
 }
 
 #[inline(always)]
-fn read_address<F: Frame>(frame: &F, offset: u32) -> Option<Address> {
+pub(super) fn read_address<F: Frame>(frame: &F, offset: u32) -> Option<Address> {
     Some(Address::from_halves(frame.read(offset)?, frame.read(offset + 8)?))
 }
 
 /// Walks IPv6 extension headers (RFC 8200, 4) up to the transport header, an end without one, or a later fragment.
 #[inline(always)]
-fn walk_extensions<F: Frame>(frame: &F, payload: Span, packet: &mut Packet) -> Option<Transport> {
+pub(super) fn walk_extensions<F: Frame>(frame: &F, payload: Span, packet: &mut Packet) -> Option<Transport> {
     let mut bytes = payload;
     let mut fragment_offset = 0;
     for _ in 0..EXTENSIONS_MAX {
@@ -196,7 +196,7 @@ fn whole_length(declared: u32, bytes: Span) -> Option<u32> {
 }
 
 #[inline(always)]
-const fn fragment_kind(offset: u16, more: bool) -> Fragment {
+pub(super) const fn fragment_kind(offset: u16, more: bool) -> Fragment {
     match (offset, more) {
         (0, false) => Fragment::Whole,
         (0, true) => Fragment::First,

@@ -1,6 +1,6 @@
 //! The transport layer: ports, TCP flags, the type of control messages.
 
-use super::{Fragment, Frame, Packet, Parsed, Span, network::Transport, protocol};
+use super::{Fragment, Frame, Packet, Parsed, Span, echo_reply, echo_request, network::Transport, protocol};
 
 const TCP_HEADER: u32 = 20;
 const UDP_HEADER: u32 = 8;
@@ -52,26 +52,40 @@ fn read_header<F: Frame>(frame: &F, bytes: Span, packet: &mut Packet) -> Option<
                 return None;
             }
         }
-        protocol::ICMP | protocol::IGMP if packet.version == 4 => read_message_type(frame, bytes, packet)?,
-        protocol::ICMPV6 if packet.version == 6 => read_message_type(frame, bytes, packet)?,
+        protocol::ICMP | protocol::IGMP if packet.version == 4 => read_message(frame, bytes, packet)?,
+        protocol::ICMPV6 if packet.version == 6 => read_message(frame, bytes, packet)?,
         _ => {}
     }
     Some(())
 }
 
 #[inline(always)]
-fn read_ports<const N: usize>(header: &[u8; N], packet: &mut Packet) {
+pub(super) fn read_ports<const N: usize>(header: &[u8; N], packet: &mut Packet) {
     packet.source_port = u16::from_be_bytes([header[0], header[1]]);
     packet.destination_port = u16::from_be_bytes([header[2], header[3]]);
 }
 
-/// Reads the type of an ICMP (RFC 792, RFC 4443) or IGMP (RFC 2236) message, each with a header of eight bytes.
+/// Reads the header of an ICMP (RFC 792, RFC 4443) or IGMP (RFC 2236) message, each of eight bytes.
 #[inline(always)]
-fn read_message_type<F: Frame>(frame: &F, bytes: Span, packet: &mut Packet) -> Option<()> {
+fn read_message<F: Frame>(frame: &F, bytes: Span, packet: &mut Packet) -> Option<()> {
     if bytes.length() < CONTROL_HEADER {
         return None;
     }
-    let [message_type] = frame.read::<1>(bytes.offset)?;
-    packet.message_type = message_type;
+    let header: [u8; 6] = frame.read(bytes.offset)?;
+    read_control_header(&header, packet);
+    if packet.is_error() {
+        packet.detail = (bytes.offset + CONTROL_HEADER) as u16;
+    }
     Some(())
+}
+
+/// Reads a message's type and, of an echo message, the identifier (RFC 792, RFC 4443, 4).
+#[inline(always)]
+pub(super) fn read_control_header(header: &[u8; 6], packet: &mut Packet) {
+    let message_type = header[0];
+    packet.message_type = message_type;
+    let version = packet.version;
+    if packet.is_control_message() && (message_type == echo_request(version) || message_type == echo_reply(version)) {
+        packet.detail = u16::from_be_bytes([header[4], header[5]]);
+    }
 }

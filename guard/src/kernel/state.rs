@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Tables that a restart must not empty: what was counted, and what is still to be told.
-const STATE_MAPS: [&str; 7] = [
+const STATE_MAPS: [&str; 13] = [
     names::COUNTERS,
     names::SERVICES,
     names::LINK_TYPES,
@@ -24,6 +24,12 @@ const STATE_MAPS: [&str; 7] = [
     names::BUDGET,
     names::UNREPORTED,
     names::EVENTS,
+    names::BUCKETS,
+    names::TOTALS,
+    names::LIMITS,
+    names::BUCKET_KEY,
+    names::PENDING,
+    names::FLOWS,
 ];
 
 /// What the names of state directories begin with.

@@ -8,6 +8,8 @@
 //! the env-file for the same name. Relative paths of data (list files, the EVE file) are below the state directory,
 //! those of sets beside `guard.toml`.
 
+mod amounts;
+mod application_limits;
 mod checks;
 mod compose;
 mod document;

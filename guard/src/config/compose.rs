@@ -7,7 +7,7 @@ use std::path::Path;
 
 use guard_common::policy::SERVICES_MAX;
 
-use crate::policy::{DefaultVerdict, Entries, LogPolicy, Mode, Policy, Port, Ranges, Service};
+use crate::policy::{DefaultVerdict, Entries, Limit, LogPolicy, Mode, Policy, Port, Ranges, Service};
 
 use super::checks::{self, Wide};
 use super::document::{Document, FAILSAFE_PORTS, LogKeys, ServiceKeys};
@@ -48,6 +48,7 @@ pub(super) fn compose(
         );
     }
     checks::services(&keys, &failsafe_ports, report);
+    settings.limits.hand_out(&mut keys, report);
     hand_out(list_file.services, &mut keys, services_unknown, report);
     let services: Vec<Draft> = keys.into_iter().map(|keys| Draft::new(keys, mode, &sets, report)).collect();
 
@@ -55,8 +56,9 @@ pub(super) fn compose(
     check_lists(&allow.entries, &services, wide, report);
     ranges_of("`deny`", &deny, report);
     ranges_of("`trusted`", &trusted, report);
-    if !trusted.is_empty() {
-        report.warn_overall("[trusted] changes nothing yet: this version limits no source that it could exempt");
+    let limited = document.echo_rate.is_some() || services.iter().any(|draft| !draft.limits.is_empty());
+    if !trusted.is_empty() && !limited {
+        report.warn_overall("[trusted] changes nothing: there is no limit that it could exempt from");
     }
     if !document.allow_empty {
         check_reach(&allow, &services, report);
@@ -72,7 +74,7 @@ pub(super) fn compose(
         mode,
         default,
         failsafe_ports,
-        echo_rate: None,
+        echo_rate: document.echo_rate,
         shared_addresses: document.shared_addresses,
         allow: allow.entries,
         deny,
@@ -88,6 +90,7 @@ struct Draft {
     ports: Vec<Port>,
     mode: Mode,
     allow: Expanded,
+    limits: Vec<Limit>,
 }
 
 impl Draft {
@@ -98,16 +101,17 @@ impl Draft {
             ports: distinct(keys.ports.into_iter().map(|port| port.value)),
             mode: keys.mode.unwrap_or(mode),
             allow: sets.expand(&keys.allow, report),
+            limits: keys.limits,
         }
     }
 
     fn finish(self, number: u8) -> Service {
-        let Self { name, ports, mode, allow: Expanded { mut entries, any, .. } } = self;
+        let Self { name, ports, mode, allow: Expanded { mut entries, any, .. }, limits } = self;
         if let Some(origin) = any {
             let everyone = ["0.0.0.0/0", "::/0"].map(|prefix| prefix.parse().expect("it is a prefix"));
             everyone.into_iter().for_each(|prefix| entries.push(prefix, &origin, None));
         }
-        Service { number, name, ports, mode, allow: entries, limits: Vec::new() }
+        Service { number, name, ports, mode, allow: entries, limits }
     }
 
     fn is_closed(&self) -> bool {
@@ -127,7 +131,7 @@ fn merge_ports(
         report.fault(&origin, format_args!("GUARD_PORTS beside a [[service]] ({first}): write its ports there too"));
     } else {
         let name = Some("default".to_owned());
-        services.push(ServiceKeys { origin, name, ports, allow: List::default(), mode: None });
+        services.push(ServiceKeys { origin, name, ports, allow: List::default(), mode: None, limits: Vec::new() });
     }
     services
 }

@@ -2,6 +2,7 @@
 //!
 //! Values end here as parsed parts with their lines; how they join with the environment is decided elsewhere.
 
+mod limit;
 mod section;
 
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::policy::{DefaultVerdict, Interfaces, Mode, Origin, Port, Protocol, XdpMode};
+use crate::policy::{DefaultVerdict, Interfaces, Limit, Mode, Origin, Port, Protocol, XdpMode};
 
 use super::faults::{Quoted, Report};
 use super::interfaces;
@@ -35,6 +36,9 @@ pub(super) struct Document {
     pub(super) default: Option<DefaultVerdict>,
     /// `failsafe_ports`: ports that always pass, so that nobody locks himself out. Default: `["tcp/22"]`.
     pub(super) failsafe_ports: Option<Vec<Port>>,
+    /// `echo_rate`: what echo requests are held to: `{ limit, window, burst, per }` as in `rate`, counted in packets. Default:
+    /// no limit.
+    pub(super) echo_rate: Option<Limit>,
     /// `shared_addresses`: own addresses that another host may hold for a time (VRRP). Default: none.
     pub(super) shared_addresses: Vec<IpAddr>,
     /// `allow_empty`: an empty allowlist on purpose. Default: `false`.
@@ -75,6 +79,9 @@ pub(super) struct ServiceKeys {
     pub(super) allow: List,
     /// `mode`: in place of the policy's.
     pub(super) mode: Option<Mode>,
+    /// `rate`: what sources that may reach it are held to: up to 4 tables `{ unit, limit, window, burst, per }`, all of which
+    /// must agree; one may stand without a list. Default: what `RATE_LIMIT_*` say, also for an empty list; without them none.
+    pub(super) limits: Vec<Limit>,
 }
 
 /// `[log]`.
@@ -123,6 +130,7 @@ impl Document {
             default: top.word("default", report),
             failsafe_ports: ports(&mut top, "failsafe_ports", &mut false, report)
                 .map(|ports| ports.into_iter().map(|port| port.value).collect()),
+            echo_rate: limit::echo_rate(&mut top, report),
             shared_addresses: addresses(&mut top, report),
             allow_empty: top.flag("allow_empty", report).unwrap_or_default(),
             allow_wide: top.flag("allow_wide", report).unwrap_or_default(),
@@ -164,8 +172,9 @@ impl ServiceKeys {
         }
         let allow = list(&mut section, "allow", Scope::Service, report);
         let mode = section.word("mode", report);
+        let limits = limit::rate(&mut section, report);
         section.finish(report);
-        Self { origin, name, ports, allow, mode }
+        Self { origin, name, ports, allow, mode, limits }
     }
 }
 

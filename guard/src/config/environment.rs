@@ -20,6 +20,8 @@ use super::read::read_text;
 const READ: &[&str] = &[
     "ALLOWED_IPS",
     "ALLOWED_IPS_FILE",
+    "AUTH_RATE_LIMIT_MAX",
+    "DATA_RATE_LIMIT_MAX",
     "GUARD_DEFAULT",
     "GUARD_EVE_FILE",
     "GUARD_INTERFACE",
@@ -27,20 +29,18 @@ const READ: &[&str] = &[
     "GUARD_PORTS",
     "GUARD_XDP_MODE",
     "LOG_LEVEL",
+    "RATE_LIMIT_MAX_REQUESTS",
+    "RATE_LIMIT_WINDOW_MS",
     "TRUST_PROXY",
 ];
 
 /// The variables of the guarded applications that a later version will act on.
 pub(super) const NOT_ENFORCED: &[&str] = &[
     "ALLOW_PRIVATE_NETWORKS",
-    "AUTH_RATE_LIMIT_MAX",
-    "DATA_RATE_LIMIT_MAX",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_SERVICE_NAME",
     "PROMETHEUS_ENABLED",
     "PROMETHEUS_PORT",
-    "RATE_LIMIT_MAX_REQUESTS",
-    "RATE_LIMIT_WINDOW_MS",
     "TCP_CONNECTION_TIMEOUT",
     "TCP_MAX_CONNECTIONS",
     "WS_CONNECTION_TIMEOUT",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::policy::{DefaultVerdict, Interfaces, Mode, Port, Word, XdpMode};
 
+use super::application_limits::ApplicationLimits;
 use super::environment::{NOT_ENFORCED, Variables, is_separator};
 use super::faults::{Quoted, Report};
 use super::interfaces;
@@ -30,6 +31,8 @@ pub(super) struct Settings {
     pub(super) xdp_mode: Option<XdpMode>,
     /// `GUARD_EVE_FILE`: in place of `[log] eve`'s path; relative to the state directory.
     pub(super) eve_file: Option<PathBuf>,
+    /// `RATE_LIMIT_*`, `AUTH_RATE_LIMIT_MAX`, `DATA_RATE_LIMIT_MAX`.
+    pub(super) limits: ApplicationLimits,
     /// `LOG_LEVEL`: as it stands; the daemon's log reads it.
     pub(super) log_level: Option<String>,
 }
@@ -58,6 +61,7 @@ impl Settings {
             default: word("GUARD_DEFAULT", variables, report),
             xdp_mode: word("GUARD_XDP_MODE", variables, report),
             eve_file: variables.get("GUARD_EVE_FILE").map(path),
+            limits: ApplicationLimits::read(variables, report),
             log_level: variables.get("LOG_LEVEL").map(|variable| variable.value.trim().to_owned()),
         }
     }

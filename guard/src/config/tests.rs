@@ -1,5 +1,6 @@
 //! Whole configurations in, a policy or every fault out.
 
+mod limits;
 mod refusals;
 mod whole;
 

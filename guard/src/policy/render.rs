@@ -20,13 +20,16 @@ impl Policy {
         writeln!(out, "mode: {}", self.mode.word())?;
         writeln!(out, "default: {}", self.default.word())?;
         writeln!(out, "failsafe ports: {}", list(&self.failsafe_ports))?;
+        writeln!(out, "echo rate: {}", list(self.echo_rate))?;
         writeln!(out, "shared addresses: {}", list(&self.shared_addresses))?;
         writeln!(out, "block log: {}", log(&self.log))?;
         section(out, "allow", &self.allow)?;
         section(out, "deny", &self.deny)?;
         section(out, "trusted", &self.trusted)?;
-        for Service { name, ports, mode, allow, .. } in &self.services {
+        for Service { name, ports, mode, allow, limits, .. } in &self.services {
             section(out, &format!("service {name}, {}, {}, allow", list(ports), mode.word()), allow)?;
+            heading(out, &format!("service {name}, limits"), limits.len())?;
+            limits.iter().try_for_each(|limit| writeln!(out, "  {limit}"))?;
         }
         if !warnings.is_empty() {
             writeln!(out, "\nwarnings ({}):", warnings.len())?;
@@ -36,7 +39,7 @@ impl Policy {
 }
 
 fn section(out: &mut impl Write, title: &str, entries: &Entries) -> fmt::Result {
-    writeln!(out, "\n{title} ({}):{}", entries.len(), if entries.is_empty() { " none" } else { "" })?;
+    heading(out, title, entries.len())?;
     let width = entries.prefixes().map(|prefix| prefix.to_string().len()).max().unwrap_or(0);
     for entry in entries.iter() {
         write!(out, "  {:width$}  {}", entry.prefix.to_string(), entry.origin)?;
@@ -46,6 +49,10 @@ fn section(out: &mut impl Write, title: &str, entries: &Entries) -> fmt::Result 
         writeln!(out)?;
     }
     Ok(())
+}
+
+fn heading(out: &mut impl Write, title: &str, count: usize) -> fmt::Result {
+    writeln!(out, "\n{title} ({count}):{}", if count == 0 { " none" } else { "" })
 }
 
 fn log(log: &LogPolicy) -> String {
@@ -61,15 +68,20 @@ fn list(items: impl IntoIterator<Item = impl Display>) -> String {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::num::NonZeroU64;
     use std::path::Path;
+    use std::time::Duration;
 
-    use crate::policy::{DefaultVerdict, Entry, Interfaces, Mode, Origin, Port, Protocol, XdpMode};
+    use crate::policy::{DefaultVerdict, Entry, Interfaces, Limit, Mode, Origin, Per, Port, Protocol, Unit, XdpMode};
 
     use super::*;
 
     fn sample() -> Policy {
         let port = |protocol, number| Port { protocol, number };
         let line = |line| Origin::Line { path: Path::new("guard.toml").into(), line };
+        let limit = |unit, limit, burst, per| {
+            Limit::new(unit, NonZeroU64::new(limit).unwrap(), Duration::from_mins(1), burst, per).unwrap()
+        };
         let entry = |prefix: &str, origin, comment: Option<&'static str>| Entry {
             prefix: prefix.parse().unwrap(),
             origin,
@@ -81,7 +93,7 @@ mod tests {
             mode: Mode::Enforce,
             default: DefaultVerdict::Pass,
             failsafe_ports: vec![port(Protocol::Tcp, 22)],
-            echo_rate: None,
+            echo_rate: Some(limit(Unit::Packets, 10, 20, Per::Service)),
             shared_addresses: vec![IpAddr::from([192, 0, 2, 1])],
             allow: Entries::from_iter([
                 entry("10.0.0.0/8", Origin::Variable { name: "ALLOWED_IPS".into(), item: Some(1) }, None),
@@ -95,7 +107,10 @@ mod tests {
                 ports: vec![port(Protocol::Tcp, 3000), port(Protocol::Udp, 3000)],
                 mode: Mode::Monitor,
                 allow: Entries::from_iter([entry("2001:db8::/48", line(9), None)]),
-                limits: Vec::new(),
+                limits: vec![
+                    limit(Unit::Connections, 100, 99, Per::SOURCE),
+                    limit(Unit::Bytes, 65_536, 65_535, Per::Prefix { v4: 24, v6: 56 }),
+                ],
             }],
             log: LogPolicy { eve: Some("/var/log/guard/eve.json".into()), stdout: true },
         }
@@ -109,6 +124,7 @@ xdp mode: auto
 mode: enforce
 default: pass
 failsafe ports: tcp/22
+echo rate: 10 packets in 60 s, burst 20, in all
 shared addresses: 192.0.2.1
 block log: /var/log/guard/eve.json, standard output
 
@@ -123,6 +139,10 @@ trusted (1):
 
 service web, tcp/3000, udp/3000, monitor, allow (1):
   2001:db8::/48  guard.toml:9
+
+service web, limits (2):
+  100 connections in 60 s, burst 99, per source
+  65536 bytes in 60 s, burst 65535, per IPv4 /24 and IPv6 /56
 
 warnings (1):
   something odd
@@ -146,6 +166,7 @@ warnings (1):
             "mode": "enforce",
             "default": "pass",
             "failsafe_ports": ["tcp/22"],
+            "echo_rate": { "unit": "packets", "limit": 10, "window_ms": 60_000, "burst": 20, "per": "service" },
             "shared_addresses": ["192.0.2.1"],
             "allow": [
                 { "prefix": "10.0.0.0/8", "origin": "environment variable ALLOWED_IPS item 1" },
@@ -158,6 +179,16 @@ warnings (1):
                 "ports": ["tcp/3000", "udp/3000"],
                 "mode": "monitor",
                 "allow": [{ "prefix": "2001:db8::/48", "origin": "guard.toml:9" }],
+                "limits": [
+                    { "unit": "connections", "limit": 100, "window_ms": 60_000, "burst": 99, "per": "source" },
+                    {
+                        "unit": "bytes",
+                        "limit": 65_536,
+                        "window_ms": 60_000,
+                        "burst": 65_535,
+                        "per": { "v4": 24, "v6": 56 },
+                    },
+                ],
             }],
             "log": { "eve": "/var/log/guard/eve.json", "stdout": true },
         });

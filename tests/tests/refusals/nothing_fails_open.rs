@@ -162,13 +162,9 @@ fn unknown_names() {
         ),
         services(
             "sections of later versions",
-            "echo_rate = { limit = 1 }\n[metrics]\nlisten = '127.0.0.1:9090'\n[[service]]\n\
+            "[metrics]\nlisten = '127.0.0.1:9090'\n[[service]]\n\
                           name = 'web'\nports = ['tcp/80']\nmax_connections = 1\n",
-            &[
-                "`echo_rate`: not supported by this version",
-                "`metrics`: not supported",
-                "`max_connections` in [[service]]: not supported",
-            ],
+            &["`metrics`: not supported by this version", "`max_connections` in [[service]]: not supported"],
         ),
         variables(
             "words that are none",
@@ -211,6 +207,77 @@ fn ports_that_contradict_each_other() {
             &["item 1: port `3000`", "item 2: port `tcp/0`", "item 3: port `tcp/65536`", "item 4: port `sctp/1`"],
         ),
     ]);
+}
+
+#[test]
+fn rates_that_limit_nothing_or_cannot_be_kept() {
+    const RATES: &str = "\
+echo_rate = { unit = 'packets', limit = 10, window = '1s' }
+[[service]]
+name = 'web'
+ports = ['tcp/80']
+rate = [
+  { unit = 'requests', limit = 100, window = '60s' },
+  { unit = 'packets', limit = 0, window = 60, per = 'ip' },
+  { unit = 'connections', window = '2y', burst = -1, per = { v4 = 33, v6 = 64 } },
+  { unit = 'bytes', limit = '1000B', window = '1s' },
+  { unit = 'packets', limit = 60000000, window = '1s' },
+]
+[[service]]
+name = 'auth'
+ports = ['tcp/81']
+rate = { unit = 'bytes', limit = '64 kbit', window = '1s' }
+";
+    const PACKETS: &str = "{ unit = 'packets', limit = 1, window = '1s' },";
+    let full = format!("[[service]]\nname = 'auth'\nports = ['tcp/81']\nrate = [{}]\n", PACKETS.repeat(4));
+    let link = Link::between(&Host::new("server"), "eth0", &Host::new("client"), "eth0");
+    let cases = [
+        services(
+            "rates of the file",
+            RATES,
+            &[
+                "default.toml:1: unknown key `unit` in `echo_rate`",
+                "default.toml:10: 5 limits in `rate`, over the limit of 4",
+                "default.toml:6: key `unit`: `requests` is none of",
+                "default.toml:7: key `limit`: `0` is under 1",
+                "default.toml:7: key `window`: `60` is an integer, not a duration",
+                "default.toml:7: key `per`: `ip` is none of",
+                "default.toml:8: `rate` has no `limit`: write `limit = 100`",
+                "default.toml:8: key `window`: `2y` is no duration",
+                "default.toml:8: key `burst`: `-1` is under 0",
+                "default.toml:8: key `v4`: `33` is over 32",
+                "default.toml:9: `rate`: burst 999 lets no packet of 1514 bytes pass",
+                "default.toml:10: `rate`: 60000000 packets in 1 s are over 50000000 a second",
+                "default.toml:15: key `limit`: `64 kbit` is no size",
+            ],
+        ),
+        variables(
+            "rates of variables",
+            &[
+                ("GUARD_INTERFACE", "eth0"),
+                ("GUARD_PORTS", "tcp/3000"),
+                ("ALLOWED_IPS", "10.0.0.2"),
+                ("RATE_LIMIT_MAX_REQUESTS", "-1"),
+                ("RATE_LIMIT_WINDOW_MS", "60s"),
+                ("AUTH_RATE_LIMIT_MAX", "0"),
+                ("DATA_RATE_LIMIT_MAX", "many"),
+            ],
+            &[
+                "RATE_LIMIT_MAX_REQUESTS: `-1` is under 1",
+                "RATE_LIMIT_WINDOW_MS: `60s` is no whole number",
+                "AUTH_RATE_LIMIT_MAX: `0` is under 1",
+                "DATA_RATE_LIMIT_MAX: `many` is no whole number",
+            ],
+        ),
+        Case {
+            name: "a variable's limit beside four of the file",
+            config: Some(&full),
+            env: &[("GUARD_INTERFACE", "eth0"), ("ALLOWED_IPS", "10.0.0.2"), ("AUTH_RATE_LIMIT_MAX", "10")],
+            files: &[],
+            faults: &["AUTH_RATE_LIMIT_MAX: service `auth`"],
+        },
+    ];
+    cases.into_iter().for_each(|case| case.assert_refused(&link.left));
 }
 
 #[test]

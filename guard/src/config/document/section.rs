@@ -1,7 +1,7 @@
 //! Walks a parsed `guard.toml` key by key, so that every fault is found and named with its line, not only the first.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::policy::{Origin, Word};
 
+use super::super::amounts::within;
 use super::super::faults::{Quoted, Report};
 use super::super::item::Located;
 use super::super::words::parse_word;
@@ -37,8 +38,8 @@ type Value<'a> = Spanned<DeValue<'a>>;
 
 /// Keys of the design that this version does not have yet, with the table they stand in.
 const LATER: &[(&str, &[&str])] = &[
-    ("", &["cgroup", "echo_rate", "metrics", "otlp", "tables"]),
-    ("[[service]]", &["ban", "idle_timeout", "max_connections", "max_connections_per_source", "rate"]),
+    ("", &["cgroup", "metrics", "otlp", "tables"]),
+    ("[[service]]", &["ban", "idle_timeout", "max_connections", "max_connections_per_source"]),
     ("[log]", &["anonymize", "journald"]),
     ("`eve`", &["keep", "max_size"]),
 ];
@@ -78,16 +79,53 @@ impl<'a> Section<'a> {
         &self.origin
     }
 
+    /// Returns how messages call the table.
+    pub(super) fn title(&self) -> &'static str {
+        self.title
+    }
+
     /// Says whether a key that nobody has taken yet is there.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.left.iter().any(|(name, _)| name.get_ref() == key)
+        self.find(key).is_some()
+    }
+
+    /// Says whether a key that nobody has taken yet is a string.
+    pub(super) fn is_string(&self, key: &str) -> bool {
+        self.find(key).is_some_and(DeValue::is_str)
+    }
+
+    /// Says whether a key that nobody has taken yet is a table.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.find(key).is_some_and(DeValue::is_table)
     }
 
     /// Takes a string.
     pub(super) fn string(&mut self, key: &'static str, report: &mut Report) -> Option<Located<&'a str>> {
+        self.text(key, "a string", report)
+    }
+
+    /// Takes a string, which a message calls by what it stands for.
+    pub(super) fn text(&mut self, key: &'static str, wanted: &str, report: &mut Report) -> Option<Located<&'a str>> {
         let value = self.take(key)?;
-        let text = value.get_ref().as_str().or_else(|| self.wrong_type(key, value, "a string", report))?;
+        let text = value.get_ref().as_str().or_else(|| self.wrong_type(key, value, wanted, report))?;
         Some(Located { value: text, origin: self.source.origin(&value.span()) })
+    }
+
+    /// Takes a whole number of a range.
+    pub(super) fn integer(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        report: &mut Report,
+    ) -> Option<u64> {
+        let value = self.take(key)?;
+        let integer = value.get_ref().as_integer().or_else(|| self.wrong_type(key, value, "an integer", report))?;
+        // What is too long even for this is over any range.
+        let number = i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX);
+        let span = value.span();
+        within(number, &integer.to_string(), range)
+            .map_err(|error| report.fault(&self.source.origin(&span), format_args!("key `{key}`: {error}")))
+            .ok()
     }
 
     /// Takes a choice that is written as one word.
@@ -166,6 +204,15 @@ impl<'a> Section<'a> {
         sections
     }
 
+    /// Takes a list of tables, where one may stand without the list.
+    pub(super) fn one_or_more(&mut self, key: &'static str, title: &'static str, report: &mut Report) -> Vec<Self> {
+        if self.is_table(key) {
+            self.section(key, title, &mut false, report).into_iter().collect()
+        } else {
+            self.sections(key, title, &mut false, report)
+        }
+    }
+
     /// Takes every key that is left, where the keys are the operator's own names; each value is a string.
     pub(super) fn named_strings(&mut self, report: &mut Report) -> Vec<(Located<&'a str>, &'a str)> {
         let mut named = Vec::new();
@@ -196,6 +243,10 @@ impl<'a> Section<'a> {
                 report.fault(&origin, format_args!("unknown key {key}{place}; known are {}", self.known.join(", ")));
             }
         }
+    }
+
+    fn find(&self, key: &str) -> Option<&'a DeValue<'a>> {
+        self.left.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value.get_ref())
     }
 
     fn take(&mut self, key: &'static str) -> Option<&'a Value<'a>> {

@@ -92,8 +92,8 @@ fn what_is_no_toml() {
 
 #[test]
 fn unknown_keys() {
-    let top = "allow, allow_empty, allow_wide, default, deny, failsafe_ports, interfaces, log, mode, service, sets, \
-               shared_addresses, trusted, xdp_mode";
+    let top = "allow, allow_empty, allow_wide, default, deny, echo_rate, failsafe_ports, interfaces, log, mode, service, \
+               sets, shared_addresses, trusted, xdp_mode";
     refused(
         &format!(
             "colour = 1\n{WEB}port = 1\n[allow2]\n[log]\nfile = 'x'\neve = {{ path = 'x', size = 1 }}\n[deny]\n\
@@ -101,7 +101,7 @@ fn unknown_keys() {
         ),
         &[
             &format!("guard.toml:3: unknown key `colour`; known are {top}"),
-            "guard.toml:7: unknown key `port` in [[service]]; known are allow, mode, name, ports",
+            "guard.toml:7: unknown key `port` in [[service]]; known are allow, mode, name, ports, rate",
             &format!("guard.toml:8: unknown key `allow2`; known are {top}"),
             "guard.toml:10: unknown key `file` in [log]; known are eve, stdout",
             "guard.toml:11: unknown key `size` in `eve`; known are path",
@@ -113,32 +113,28 @@ fn unknown_keys() {
 
 #[test]
 fn keys_of_later_versions() {
-    let text = "cgroup = '/sys/fs/cgroup'\necho_rate = { limit = 10 }\n[[service]]\nname = 'web'\n\
-    ports = ['tcp/80']\nrate = []\n\
-                max_connections = 1\nmax_connections_per_source = 1\nidle_timeout = '5m'\nban = {}\n[log]\n\
-                journald = true\n\
+    let text = "cgroup = '/sys/fs/cgroup'\n[[service]]\nname = 'web'\nports = ['tcp/80']\nmax_connections = 1\n\
+                max_connections_per_source = 1\nidle_timeout = '5m'\nban = {}\n[log]\njournald = true\n\
                 anonymize = false\neve = { path = 'x', max_size = '1', keep = '1' }\n[metrics]\n[otlp]\n[tables]\n";
     let faults = Setup::toml(&format!("{INTERFACES}{ALLOW}{text}")).load().unwrap_err();
     for (line, key) in [
         (3, "cgroup`"),
-        (4, "echo_rate`"),
-        (8, "rate` in [[service]]"),
-        (9, "max_connections` in [[service]]"),
-        (10, "max_connections_per_source` in [[service]]"),
-        (11, "idle_timeout` in [[service]]"),
-        (12, "ban` in [[service]]"),
-        (14, "journald` in [log]"),
-        (15, "anonymize` in [log]"),
-        (16, "max_size` in `eve`"),
-        (16, "keep` in `eve`"),
-        (17, "metrics`"),
-        (18, "otlp`"),
-        (19, "tables`"),
+        (7, "max_connections` in [[service]]"),
+        (8, "max_connections_per_source` in [[service]]"),
+        (9, "idle_timeout` in [[service]]"),
+        (10, "ban` in [[service]]"),
+        (12, "journald` in [log]"),
+        (13, "anonymize` in [log]"),
+        (14, "max_size` in `eve`"),
+        (14, "keep` in `eve`"),
+        (15, "metrics`"),
+        (16, "otlp`"),
+        (17, "tables`"),
     ] {
         let fault = format!("guard.toml:{line}: unknown key `{key}: not supported by this version");
         assert!(faults.contains(&fault), "{fault} is not in {faults:#?}");
     }
-    assert_eq!(faults.len(), 14, "{faults:#?}");
+    assert_eq!(faults.len(), 12, "{faults:#?}");
 }
 
 #[test]
@@ -393,7 +389,7 @@ fn every_fault_is_named_at_once() {
         ips = ['10.0.0', '@home']\n\
          [sets]\noffice = 'office.txt'\n[[service]]\nname = 'web'\nports = ['tcp/22']\n\
          allow = ['@office', '0.0.0.0/0']\n\
-         [[service]]\nname = 'web'\nports = ['tcp/22']\nrate = []\n",
+         [[service]]\nname = 'web'\nports = ['tcp/22']\nrate = { unit = 'flows', limit = 1, window = '1s' }\n",
     )
     .env_file("GUARD_PROTS=tcp/3000\nnonsense\n")
     .env("ALLOWED_IPS", "10.0.0.0/33")
@@ -412,7 +408,7 @@ fn every_fault_is_named_at_once() {
         "guard.toml:4: unknown key `colour`",
         "guard.toml:6: prefix `10.0.0`",
         "guard.toml:6: set `@home` is not defined",
-        "guard.toml:16: unknown key `rate` in [[service]]: not supported by this version",
+        "guard.toml:16: key `unit`: `flows` is none of",
         "office.txt:1 (@office): prefix `10.0.0.1 10.0.0.2`",
         "data/allowed_ips.json[0]: prefix `10.0.0.300`",
         "data/allowed_ips.json[1]: key `expires` is not supported by this version",

@@ -50,6 +50,7 @@ xdp_mode = "generic"
 mode = "monitor"
 default = "drop"
 failsafe_ports = ["tcp/2222", "udp/51820", "tcp/2222"]
+echo_rate = { limit = 10, window = "1s", burst = 20 }
 shared_addresses = ["192.0.2.1", "[2001:db8::1]", "::ffff:192.0.2.1"]
 allow_empty = false
 allow_wide = true
@@ -65,6 +66,7 @@ name = "flowise"
 ports = ["tcp/3000", "udp/3000", "tcp/3000"]
 allow = ["192.168.1.0/24", "@office"]
 mode = "enforce"
+rate = { unit = "packets", limit = 100, window = "1s" }
 [[service]]
 name = "public"
 ports = ["tcp/443"]
@@ -87,27 +89,32 @@ stdout = true
     assert_eq!(
         setup.entries(|loaded| &loaded.policy.allow),
         [
-            "127.0.0.1/32 from guard.toml:11",
-            "2001:db8::/48 from guard.toml:11",
+            "127.0.0.1/32 from guard.toml:12",
+            "2001:db8::/48 from guard.toml:12",
             "10.1.0.0/16 from sets/office.txt:1 (@office)",
             "0.0.0.0/0 from lists/mine.json[0]",
         ]
     );
-    assert_eq!(setup.entries(|loaded| &loaded.policy.deny), ["203.0.113.0/24 from guard.toml:14"]);
+    assert_eq!(setup.entries(|loaded| &loaded.policy.deny), ["203.0.113.0/24 from guard.toml:15"]);
+    let echo_rate = policy.echo_rate.map(|limit| limit.to_string());
+    assert_eq!(echo_rate.as_deref(), Some("10 packets in 1 s, burst 20, per source"));
     let [flowise, public] = policy.services.as_slice() else { panic!("{policy:?}") };
     assert_eq!((flowise.mode, public.mode), (Mode::Enforce, Mode::Monitor));
     assert_eq!(flowise.ports.iter().map(ToString::to_string).collect::<Vec<_>>(), ["tcp/3000", "udp/3000"]);
     assert_eq!(
         setup.entries(|loaded| &loaded.policy.services[0].allow),
         [
-            "192.168.1.0/24 from guard.toml:20",
+            "192.168.1.0/24 from guard.toml:21",
             "10.1.0.0/16 from sets/office.txt:1 (@office)",
             "10.2.0.0/16 from lists/mine.json[1]",
         ]
     );
+    let limits: Vec<String> = flowise.limits.iter().map(ToString::to_string).collect();
+    assert_eq!(limits, ["100 packets in 1 s, burst 99, per source"]);
+    assert!(public.limits.is_empty());
     assert_eq!(flowise.allow.iter().nth(2).unwrap().comment, Some("lab"));
     let public = setup.entries(|loaded| &loaded.policy.services[1].allow);
-    assert_eq!(public, ["0.0.0.0/0 from guard.toml:25", "::/0 from guard.toml:25"]);
+    assert_eq!(public, ["0.0.0.0/0 from guard.toml:27", "::/0 from guard.toml:27"]);
 }
 
 #[test]
@@ -155,7 +162,7 @@ fn the_process_wins_over_the_env_file() {
     let setup = Setup::empty()
         .env_file(
             "# the application's own\nSECRET=hunter2\nexport ALLOWED-IPS='10.0.0.1, 10.0.0.2'\n\
-             GUARD_INTERFACE=eth0\nGUARD_PORTS=\"tcp/3000\"\nRATE-LIMIT-WINDOW-MS=60000\nGUARD_MODE=monitor\n",
+             GUARD_INTERFACE=eth0\nGUARD_PORTS=\"tcp/3000\"\nWS-MAX-CONNECTIONS=100\nGUARD_MODE=monitor\n",
         )
         .env("GUARD_MODE", "enforce");
     assert_eq!(policy(&setup).mode, Mode::Enforce);
@@ -163,7 +170,7 @@ fn the_process_wins_over_the_env_file() {
         setup.entries(|loaded| &loaded.policy.allow),
         ["10.0.0.1/32 from guard.env:3 (ALLOWED_IPS item 1)", "10.0.0.2/32 from guard.env:3 (ALLOWED_IPS item 2)"]
     );
-    let warning = "guard.env:6 (RATE_LIMIT_WINDOW_MS): `RATE_LIMIT_WINDOW_MS=60000` is not enforced by this version";
+    let warning = "guard.env:6 (WS_MAX_CONNECTIONS): `WS_MAX_CONNECTIONS=100` is not enforced by this version";
     assert_eq!(setup.warnings(), [warning]);
 }
 
@@ -250,7 +257,7 @@ fn what_may_not_be_meant_is_said() {
 }
 
 #[test]
-fn trusted_sources_are_known_and_what_they_are_not_yet() {
+fn trusted_sources_are_known() {
     let setup = Setup::toml(&format!("{SERVICE}[trusted]\nips = ['10.0.0.1', '@office']\n[sets]\noffice = 'o.txt'"))
         .file("o.txt", "192.0.2.0/24\n10.0.0.1\n");
     assert_eq!(
@@ -262,9 +269,17 @@ fn trusted_sources_are_known_and_what_they_are_not_yet() {
         setup.warnings(),
         [
             "1 entry of `trusted` repeats another",
-            "[trusted] changes nothing yet: this version limits no source that it could exempt",
+            "[trusted] changes nothing: there is no limit that it could exempt from",
         ]
     );
+    let trusted = "[trusted]\nips = ['10.0.0.1']";
+    let rate = "{ unit = 'packets', limit = 1, window = '1s' }";
+    for limited in [
+        format!("{SERVICE}rate = {rate}\n{trusted}"),
+        format!("echo_rate = {{ limit = 1, window = '1s' }}\n{SERVICE}{trusted}"),
+    ] {
+        assert!(Setup::toml(&limited).warnings().is_empty(), "{limited}");
+    }
     for none in ["[trusted]", "[trusted]\nips = []"] {
         assert!(Setup::toml(&format!("{SERVICE}{none}")).warnings().is_empty(), "{none}");
     }

@@ -14,7 +14,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// How long after the last packet out an answer is one, where no packet says that a flow ends.
 pub const SILENCE_NS: u64 = 180 * NS_PER_S;
 
-/// How long after a TCP connection's FIN or RST its last packets may come.
+/// How long after a TCP connection's FIN or RST, or after what this host acknowledges since, its last packets may come.
 pub const CLOSING_NS: u64 = 120 * NS_PER_S;
 
 /// How much older an end may be than it should be, so that not every packet writes.
@@ -181,16 +181,12 @@ impl Flow {
             Leaving::Opens => Some(Self::opened(key, now_ns)),
             Leaving::Closes if self.closed_here != 0 => None,
             Leaving::Closes => Some(Self { ends_ns: now_ns + CLOSING_NS, closed_here: 1 }),
-            // What a peer's FIN or RST ended goes on if this host thinks so.
-            Leaving::Continues | Leaving::Keeps if self.closed_here == 0 => {
-                let ends_ns = lasts_until(key, now_ns);
-                if ends_ns > self.ends_ns.saturating_add(SLACK_NS) {
-                    Some(Self { ends_ns, closed_here: 0 })
-                } else {
-                    None
-                }
+            // What a peer's FIN or RST ended goes on if this host thinks so; and one that this host has closed its half of lasts
+            // while it acknowledges what comes.
+            Leaving::Continues | Leaving::Keeps => {
+                let ends_ns = if self.closed_here == 0 { lasts_until(key, now_ns) } else { now_ns + CLOSING_NS };
+                if ends_ns > self.ends_ns.saturating_add(SLACK_NS) { Some(Self { ends_ns, ..*self }) } else { None }
             }
-            Leaving::Continues | Leaving::Keeps => None,
         }
     }
 

@@ -35,6 +35,8 @@ pub const UNREPORTED: &str = "UNREPORTED";
 /// Ring buffer of [`crate::records::BlockEvent`].
 pub const EVENTS: &str = "EVENTS";
 
+/// Per-CPU array of pairs of [`crate::packet::Packet`]: room for a run of either program.
+pub const PACKETS: &str = "PACKETS";
 /// Array of maps, by [`crate::limits::Limit::place`]: an array of [`crate::limits::LIMIT_LINES`]
 /// [`crate::bucket::BucketLine`], the buckets of a limit that has one for each source.
 pub const BUCKETS: &str = "BUCKETS";
@@ -59,7 +61,7 @@ pub const GATE_SEED: &str = "GATE_SEED";
 pub const TICK_MS: &str = "TICK_MS";
 
 /// Every map that guard's own code names.
-pub const MAPS: [&str; 19] = [
+pub const MAPS: [&str; 20] = [
     HEADS,
     POLICY,
     LIVE,
@@ -72,6 +74,7 @@ pub const MAPS: [&str; 19] = [
     BUDGET,
     UNREPORTED,
     EVENTS,
+    PACKETS,
     BUCKETS,
     TOTALS,
     LIMITS,

@@ -212,22 +212,23 @@ pub struct Decision {
 
 /// Decides on an IP packet; the first rule that applies wins.
 ///
-/// An ICMP error is decided as the answer to the packet that it quotes, and counts for that one's service.
+/// An ICMP error is decided as the answer to the packet that it quotes, and counts for that one's service. `judged` is room
+/// for what is decided on: its value does not matter.
 #[inline(always)]
-pub fn decide<F: Facts>(packet: &Packet, facts: &F) -> Decision {
+pub fn decide<F: Facts>(packet: &Packet, judged: &mut Packet, facts: &F) -> Decision {
     let mut port = Port::of(packet, facts);
-    let mut judged = *packet;
+    *judged = *packet;
     let mut reason = screen(packet, port, facts);
     if reason.is_none() && packet.is_error() {
-        if facts.take_for_answer(&mut judged) {
-            port = Port::of(&judged, facts);
-            reason = screen_answer(&judged, packet, facts);
+        if facts.take_for_answer(judged) {
+            port = Port::of(judged, facts);
+            reason = screen_answer(judged, packet, facts);
         } else {
             reason = Some(Reason::Malformed);
         }
     }
     let reason = reason.unwrap_or_else(|| {
-        let reason = admission(&judged, port, facts);
+        let reason = admission(judged, port, facts);
         limits_for(packet, port, reason).and_then(|limits| refusal(limits, packet, facts)).unwrap_or(reason)
     });
     Decision { service: port.service, reason }

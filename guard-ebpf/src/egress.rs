@@ -1,7 +1,5 @@
 //! Packets that leave: the flows that they open are remembered, so that answers to them may come in.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::programs::TcContext;
 use guard_common::{
     flow::{Flow, FlowKey, Leaving, Ports, leaving},
@@ -12,7 +10,7 @@ use guard_common::{
 
 use crate::{
     context::{LinearFrame, empty, now_ns},
-    maps::{self, Far},
+    maps::{self, Far, Run},
 };
 
 /// Bytes that hold every header that is asked for, of almost every packet.
@@ -41,8 +39,8 @@ impl Ports for LocalPorts {
 /// Notes what a packet that leaves does to its flow.
 #[inline(always)]
 pub(crate) fn note(context: &TcContext) {
-    let mut room = MaybeUninit::uninit();
-    let packet = empty(&mut room);
+    let Some([packet, _]) = maps::packets(Run::Leaving) else { return };
+    empty(packet);
     let frame = LinearFrame::leaving(context);
     let mut parsed = packet::parse(&frame, packet);
     if parsed == Parsed::Malformed && frame.is_partial() && context.pull_data(HEADERS.min(context.len())).is_ok() {

@@ -10,7 +10,6 @@ use guard_common::{
     packet::{Packet, protocol, read_answer_to_quoted, tcp_flag},
     policy::{Facts, Reason, Set, Target},
     records::PendingKey,
-    siphash,
 };
 
 use crate::{

@@ -12,7 +12,7 @@ use guard_common::{
     gate::Cause,
     generation::{Generation, Head, Live, SLOTS},
     limits::{LIMIT_LINES, LIMIT_PLACES, Limit},
-    packet::LinkType,
+    packet::{LinkType, Packet},
     policy::REASONS_MAX,
     prefix::{Line, Lines},
     records::{
@@ -57,6 +57,8 @@ static UNREPORTED: PerCpuArray<Unreported, REASONS_MAX> = PerCpuArray::new();
 #[btf_map]
 static EVENTS: RingBuf<BlockEvent, EVENTS_BYTES> = RingBuf::new();
 
+#[btf_map]
+static PACKETS: PerCpuArray<[Packet; 2], 2> = PerCpuArray::new();
 #[btf_map]
 static BUCKETS: ArrayOfMaps<Array<BucketLine, LIMIT_LINES>, LIMIT_PLACES> = ArrayOfMaps::new();
 #[btf_map]
@@ -108,6 +110,23 @@ impl Lines for Far {
     fn forget(&self, value: u32) -> u32 {
         forget(value as u64, self.live) as u32
     }
+}
+
+/// Which program runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    Arriving = 0,
+    Leaving = 1,
+}
+
+/// Returns room for two packets, with whatever is in it: not on the stack, of which there are 512 bytes for all that call each
+/// other, and where the verifier would tell apart all that is written.
+#[inline(always)]
+pub(crate) fn packets(run: Run) -> Option<&'static mut [Packet; 2]> {
+    let packets = PACKETS.get_ptr_mut(run as u32)?;
+    // SAFETY: this CPU's own element for the program, borrowed once a run, and both run with bottom halves off, so no other run
+    // of it on this CPU comes between; any bytes that were written into it were a packet's.
+    Some(unsafe { &mut *packets })
 }
 
 /// Returns the word that names the live generation.

@@ -1,7 +1,5 @@
 //! Entry points, and the one table from verdict to what the kernel does.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, xdp_action},
     macros::{classifier, xdp},
@@ -18,15 +16,16 @@ use crate::{
     context::{LinearFrame, PagedFrame, empty, frame_length},
     egress, events,
     facts::Policy,
-    maps,
+    maps::{self, Run},
 };
 
 /// Decides on a packet.
 #[xdp(frags)]
 pub(crate) fn guard(context: XdpContext) -> u32 {
     let frame = LinearFrame::new(&context);
-    let mut room = MaybeUninit::uninit();
-    let packet = empty(&mut room);
+    // Nothing passes for want of a table.
+    let Some([packet, judged]) = maps::packets(Run::Arriving) else { return xdp_action::XDP_ABORTED };
+    empty(packet);
     let mut parsed = packet::parse(&frame, packet);
     let mut bytes = frame.length();
     if parsed != Parsed::Ip {
@@ -38,10 +37,7 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
     // Nothing is attached before a policy is live; if it were gone all the same, nothing would pass.
     let Some(policy) = Policy::live(&context) else { return xdp_action::XDP_ABORTED };
     let decision = match parsed {
-        Parsed::Ip => {
-            frame.forget_packet(packet);
-            decide(packet, &policy)
-        }
+        Parsed::Ip => decide(packet, judged, &policy),
         Parsed::NotIp(link_type) => return pass_link(link_type, bytes),
         Parsed::Malformed => Decision { service: 0, reason: Reason::Malformed },
     };

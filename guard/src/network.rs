@@ -1,20 +1,34 @@
-//! The host's interfaces and addresses, by netlink.
+//! The host's interfaces, addresses and routes, and what it has open, by netlink.
 //!
 //! Knows nothing of policy: what is worth guarding is decided by the daemon.
 
-use std::{collections::BTreeMap, io, net::IpAddr};
+pub(crate) mod conntrack;
+mod dump;
+mod interface;
+mod routes;
+pub(crate) mod sockets;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future, io,
+    net::{IpAddr, SocketAddr},
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use nix::{errno::Errno, net::if_::if_indextoname};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
     packet_route::{
+        AddressFamily,
         address::{AddressAttribute, AddressFlags, AddressMessage},
-        link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
+        link::LinkMessage,
+        route::RouteMessage,
     },
 };
 use thiserror::Error;
 use tokio::task::JoinHandle;
+
+pub(crate) use self::interface::{AttachedMode, Interface, Kind};
 
 /// What netlink would not do.
 #[derive(Debug, Error)]
@@ -23,65 +37,23 @@ pub(crate) enum NetworkError {
     Open(#[source] io::Error),
     #[error("listing interfaces and addresses")]
     List(#[source] rtnetlink::Error),
+    #[error("listing routes")]
+    Routes(#[source] rtnetlink::Error),
+    #[error("listing {what}")]
+    Dump { what: &'static str, source: io::Error },
+    #[error("reading {path}")]
+    Setting { path: &'static str, source: io::Error },
 }
 
-/// An interface as the kernel describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Interface {
-    pub(crate) index: u32,
-    pub(crate) name: String,
-    pub(crate) kind: Kind,
-    pub(crate) addresses: Vec<IpAddr>,
-    /// The XDP program that is attached.
-    pub(crate) xdp: Option<AttachedXdp>,
-    /// The bond that it is a member of.
-    in_bond: bool,
-}
-
-/// What an interface is, as far as guarding it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Loopback,
-    /// A network card.
-    Physical,
-    Bond,
-    /// A virtual interface whose frames begin with an Ethernet header.
-    Ethernet,
-    /// One whose frames begin with something else, where an XDP program would take IP for "not IP".
-    NotEthernet,
-}
-
-/// An XDP program on an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AttachedXdp {
-    /// The kernel's number of it.
-    pub(crate) program: u32,
-    pub(crate) mode: AttachedMode,
-}
-
-/// Where a program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AttachedMode {
-    /// In the driver.
-    Native,
-    /// In the network stack.
-    Generic,
-}
-
-impl AttachedMode {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-        }
-    }
-}
-
-impl Interface {
-    /// Tells whether the interface is one that `*` stands for: a card or a bond, but no bond's member.
-    pub(crate) fn is_physical(&self) -> bool {
-        matches!(self.kind, Kind::Physical | Kind::Bond) && !self.in_bond
-    }
+/// Two ends of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Connection {
+    /// IANA's number.
+    pub(crate) protocol: u8,
+    /// This host's end. Of an ICMP echo the port is the identifier; of protocols without ports 0.
+    pub(crate) local: SocketAddr,
+    /// The other end. Of an ICMP echo and of protocols without ports the port is 0.
+    pub(crate) remote: SocketAddr,
 }
 
 /// Tells whether an interface has this index.
@@ -92,7 +64,7 @@ pub(crate) fn exists(index: u32) -> bool {
 /// A connection to the kernel's routing tables.
 pub(crate) struct Network {
     handle: Handle,
-    /// One item for each change of a link or an address; says only that there was one.
+    /// One item for each change of a link, an address or a route to a gateway; says only that there was one.
     pub(crate) changes: BoxStream<'static, ()>,
     connection: JoinHandle<()>,
 }
@@ -100,9 +72,17 @@ pub(crate) struct Network {
 impl Network {
     /// Opens the connection and subscribes to changes.
     pub(crate) fn open() -> Result<Self, NetworkError> {
-        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+        let groups = [
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+        ];
         let (connection, handle, messages) = new_multicast_connection(&groups).map_err(NetworkError::Open)?;
-        Ok(Self { handle, changes: messages.map(|_| ()).boxed(), connection: tokio::spawn(connection) })
+        let changes =
+            messages.filter_map(|(message, _)| future::ready(routes::may_concern_us(&message).then_some(()))).boxed();
+        Ok(Self { handle, changes, connection: tokio::spawn(connection) })
     }
 
     /// Lists all interfaces with their addresses.
@@ -111,8 +91,25 @@ impl Network {
             self.handle.link().get().execute().try_collect().await.map_err(NetworkError::List)?;
         let mut addresses = self.addresses().await?;
         let bonds: Vec<u32> =
-            links.iter().filter(|link| kind(link) == Kind::Bond).map(|link| link.header.index).collect();
-        Ok(links.iter().filter_map(|link| interface(link, &bonds, &mut addresses)).collect())
+            links.iter().filter(|link| Kind::read(link) == Kind::Bond).map(|link| link.header.index).collect();
+        Ok(links.iter().filter_map(|link| Interface::read(link, &bonds, &mut addresses)).collect())
+    }
+
+    /// Lists the indices of the interfaces behind which a gateway is: those that a unicast route of any table leaves
+    /// through, also as one of several next hops.
+    ///
+    /// Where `net.ipv4.nexthop_compat_mode` is 0, routes by a nexthop object do not show where they leave.
+    pub(crate) async fn routing_interfaces(&self) -> Result<BTreeSet<u32>, NetworkError> {
+        let mut interfaces = BTreeSet::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut every_route = RouteMessage::default();
+            every_route.header.address_family = family;
+            let mut routes = self.handle.route().get(every_route).execute();
+            while let Some(route) = routes.try_next().await.map_err(NetworkError::Routes)? {
+                interfaces.extend(routes::towards_gateways(&route));
+            }
+        }
+        Ok(interfaces)
     }
 
     async fn addresses(&self) -> Result<BTreeMap<u32, Vec<IpAddr>>, NetworkError> {
@@ -153,51 +150,4 @@ fn is_usable(message: &AddressMessage) -> bool {
         _ => None,
     });
     !flags.is_some_and(|flags| flags.intersects(unproven))
-}
-
-fn interface(link: &LinkMessage, bonds: &[u32], addresses: &mut BTreeMap<u32, Vec<IpAddr>>) -> Option<Interface> {
-    let index = link.header.index;
-    let name = link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name.clone()),
-        _ => None,
-    })?;
-    let in_bond = link.attributes.iter().any(|attribute| match attribute {
-        LinkAttribute::Controller(controller) => bonds.contains(controller),
-        _ => false,
-    });
-    let addresses = addresses.remove(&index).unwrap_or_default();
-    Some(Interface { index, name, kind: kind(link), addresses, xdp: xdp(link), in_bond })
-}
-
-fn kind(link: &LinkMessage) -> Kind {
-    match link.header.link_layer_type {
-        LinkLayerType::Loopback => return Kind::Loopback,
-        LinkLayerType::Ether => {}
-        _ => return Kind::NotEthernet,
-    }
-    let virtual_kind = link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => infos.iter().find_map(|info| match info {
-            LinkInfo::Kind(kind) => Some(kind),
-            _ => None,
-        }),
-        _ => None,
-    });
-    match virtual_kind {
-        None => Kind::Physical,
-        Some(InfoKind::Bond) => Kind::Bond,
-        Some(_) => Kind::Ethernet,
-    }
-}
-
-fn xdp(link: &LinkMessage) -> Option<AttachedXdp> {
-    let attributes = link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::Xdp(attributes) => Some(attributes),
-        _ => None,
-    })?;
-    let program = attributes.iter().find_map(|attribute| match attribute {
-        LinkXdp::ProgId(program) => Some(*program),
-        _ => None,
-    })?;
-    let generic = attributes.contains(&LinkXdp::Attached(XdpAttached::SocketBuffer));
-    Some(AttachedXdp { program, mode: if generic { AttachedMode::Generic } else { AttachedMode::Native } })
 }

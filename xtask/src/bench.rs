@@ -42,8 +42,7 @@ const ROUNDS: usize = 7;
 const QUICK_ROUNDS: usize = 3;
 
 /// What the contenders are set up with; the packages are Debian's.
-const TOOLS: [Tool; 6] = [
-    Tool { program: "nft", package: "nftables", reason: "is measured, and counts what passes" },
+const TOOLS: [Tool; 5] = [
     Tool { program: "iptables", package: "iptables", reason: "is measured" },
     Tool { program: "ipset", package: "ipset", reason: "is measured" },
     Tool { program: "xdp-filter", package: "xdp-tools", reason: "is measured" },

@@ -29,8 +29,13 @@ pub(crate) struct Tool {
 }
 
 /// What the demo and the tests run; the packages are Debian's.
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 4] = [
     Tool { program: "ip", package: "iproute2", reason: "makes the namespaces and links of the tests" },
+    Tool {
+        program: "nft",
+        package: "nftables",
+        reason: "has the kernel track and masquerade what passes a host of the tests",
+    },
     Tool { program: "nmap", package: "nmap", reason: "scans a guarded host from outside" },
     Tool { program: "nsenter", package: "util-linux", reason: "runs a program in a namespace of the tests" },
 ];

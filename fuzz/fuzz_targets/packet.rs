@@ -1,4 +1,5 @@
-//! Any bytes as a frame: the parser's invariants hold, and etherparse agrees but for the known differences.
+//! Any bytes as a frame: the parser's invariants hold, etherparse agrees but for the known differences, and a packet quoted by an
+//! ICMP error is read like the packet itself.
 
 #![no_main]
 
@@ -18,6 +19,8 @@ mod generate;
 mod invariants;
 #[path = "../../guard-common/tests/packet/oracle.rs"]
 mod oracle;
+#[path = "../../guard-common/tests/packet/quotes.rs"]
+mod quotes;
 #[path = "../../guard-common/tests/packet/random.rs"]
 mod random;
 
@@ -29,6 +32,7 @@ const MUTATIONS_PER_GENERATED: u32 = 64;
 fuzz_target!(|frame: &[u8]| {
     invariants::check(frame);
     compare::compare(frame);
+    quotes::check(frame);
 });
 
 fuzz_mutator!(|frame: &mut [u8], size: usize, max_size: usize, seed: u32| {

@@ -14,7 +14,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// How long after the last packet out an answer is one, where no packet says that a flow ends.
 pub const SILENCE_NS: u64 = 180 * NS_PER_S;
 
-/// How long after a TCP connection's FIN or RST, or after what this host acknowledges since, its last packets may come.
+/// How long a TCP connection of which one side has sent FIN or RST lasts after this host's last packet.
 pub const CLOSING_NS: u64 = 120 * NS_PER_S;
 
 /// How much older an end may be than it should be, so that not every packet writes.
@@ -181,13 +181,23 @@ impl Flow {
             Leaving::Opens => Some(Self::opened(key, now_ns)),
             Leaving::Closes if self.closed_here != 0 => None,
             Leaving::Closes => Some(Self { ends_ns: now_ns + CLOSING_NS, closed_here: 1 }),
-            // What a peer's FIN or RST ended goes on if this host thinks so; and one that this host has closed its half of lasts
-            // while it acknowledges what comes.
-            Leaving::Continues | Leaving::Keeps => {
-                let ends_ns = if self.closed_here == 0 { lasts_until(key, now_ns) } else { now_ns + CLOSING_NS };
-                if ends_ns > self.ends_ns.saturating_add(SLACK_NS) { Some(Self { ends_ns, ..*self }) } else { None }
+            // Half-closed by this host, it goes on for as long as this host takes part in it.
+            Leaving::Continues | Leaving::Keeps if self.closed_here != 0 => {
+                if self.is_alive(now_ns) {
+                    self.lasting_until(now_ns + CLOSING_NS)
+                } else {
+                    None
+                }
             }
+            // What a peer's FIN or RST ended goes on if this host thinks so.
+            Leaving::Continues | Leaving::Keeps => self.lasting_until(lasts_until(key, now_ns)),
         }
+    }
+
+    /// Returns the flow with a later end, if that is enough later.
+    #[inline(always)]
+    const fn lasting_until(&self, ends_ns: u64) -> Option<Self> {
+        if ends_ns > self.ends_ns.saturating_add(SLACK_NS) { Some(Self { ends_ns, ..*self }) } else { None }
     }
 
     /// Tells whether a packet may still be an answer.

@@ -185,7 +185,8 @@ pub fn refused_by<L: Ledger>(ledger: &L) -> u8 {
             }
             work = Work::Charge;
             index = 0;
-        } else if ledger.work(index, work) {
+        } else if ledger.work(index, work) || work == Work::Refund {
+            // What could not be given back stays charged; asked twice, the others would give back too much.
             index += 1;
         } else {
             refused = unit;

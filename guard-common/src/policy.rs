@@ -288,8 +288,12 @@ fn screen<F: Facts>(packet: &Packet, port: Port, facts: &F) -> Option<Reason> {
 /// Returns what becomes of an error before anybody asks to whom the answer goes that it is taken for.
 #[inline(always)]
 fn screen_answer<F: Facts>(answer: &Packet, error: &Packet, facts: &F) -> Option<Reason> {
-    // Routers send an error to the source of what it is about; one to another address is about a packet that never was.
-    if answer.destination != error.destination {
+    // Routers send an error to the source of what it is about; one to another address, or about what was never on a wire, is
+    // about a packet that never was.
+    if answer.destination != error.destination
+        || answer.source.is_impossible_source(answer.version)
+        || facts.is_own_address(answer.source)
+    {
         return Some(Reason::Spoofed);
     }
     facts.contains(Set::Deny, answer).then_some(Reason::Blocked)

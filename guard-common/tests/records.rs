@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use guard_common::{
     address::Address,
     policy::{Mode, REASONS_MAX, Reason, SERVICES_MAX},
-    records::{ADDRESS_WORDS, COUNTERS_LENGTH, FlushRequest, address_bit, counter_index},
+    records::{
+        ADDRESS_WORDS, COUNTERS_LENGTH, FlushRequest, LISTENING_WORDS, address_bit, counter_index, listening_bit,
+    },
 };
 use proptest::prelude::*;
 
@@ -27,6 +29,18 @@ fn every_service_mode_and_reason_has_a_counter_of_its_own() {
                 );
                 assert_eq!(Reason::from_number(number as u8), Some(reason), "{case}");
             }
+        }
+    }
+}
+
+#[test]
+fn every_port_has_a_listening_bit_of_its_own() {
+    let mut taken = BTreeSet::new();
+    for tcp in [true, false] {
+        for port in 0..=u16::MAX {
+            let (word, bit) = listening_bit(tcp, port);
+            assert!((word as usize) < LISTENING_WORDS && bit.is_power_of_two(), "TCP {tcp}, {port}: {word}, {bit:#x}");
+            assert!(taken.insert((word, bit)), "TCP {tcp}, {port}: {word}, {bit:#x}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The packet that an ICMP error quotes: whose answer the error stands for.
 
 use super::{
-    Frame, Packet, Span, echo_reply, echo_request,
+    Fragment, Frame, Packet, Span, echo_reply, echo_request,
     network::{IPV4_HEADER, IPV6_HEADER, fragment_kind, read_address, walk_extensions},
     protocol,
     transport::{read_control_header, read_ports},
@@ -12,23 +12,17 @@ use crate::address::Address;
 /// it. `None` if there is none: the quote is cut within the eight bytes that it must have behind the IP header (RFC 792,
 /// RFC 4443, 2.4), or is of an error itself.
 ///
-/// The answer has the error's length and hop limit and no flags: no rule that it is for asks for them.
+/// The answer has the error's length and hop limit and no flags: no rule that it is for asks for them. What pads a frame counts
+/// as quoted; a stack leaves alone an error that is so short.
 #[inline(always)]
 pub fn read_answer_to_quoted<F: Frame>(frame: &F, packet: &mut Packet) -> Option<()> {
     let bytes = Span { offset: packet.detail as u32, end: frame.length() };
     packet.detail = 0;
     packet.message_type = 0;
+    packet.fragment = Fragment::Whole;
     let transport = if packet.version == 4 { read_v4(frame, bytes, packet)? } else { read_v6(frame, bytes, packet)? };
     if !packet.is_later_fragment() {
         read_transport(frame, transport, packet)?;
-    }
-    if packet.is_control_message() {
-        let [request, reply] = [echo_request(packet.version), echo_reply(packet.version)];
-        packet.message_type = match packet.message_type {
-            asked if asked == request => reply,
-            answered if answered == reply => request,
-            other => other,
-        };
     }
     core::mem::swap(&mut packet.source, &mut packet.destination);
     core::mem::swap(&mut packet.source_port, &mut packet.destination_port);
@@ -65,6 +59,7 @@ fn read_v6<F: Frame>(frame: &F, bytes: Span, quoted: &mut Packet) -> Option<u32>
     Some(walk_extensions(frame, payload, quoted)?.bytes.offset)
 }
 
+/// Reads ports, or the type of message that would answer.
 #[inline(always)]
 fn read_transport<F: Frame>(frame: &F, offset: u32, quoted: &mut Packet) -> Option<()> {
     let header: [u8; 8] = frame.read(offset)?;
@@ -76,8 +71,21 @@ fn read_transport<F: Frame>(frame: &F, offset: u32, quoted: &mut Packet) -> Opti
             if quoted.is_error() {
                 return None;
             }
+            quoted.message_type = answering(quoted.version, quoted.message_type);
         }
         _ => {}
     }
     Some(())
+}
+
+#[inline(always)]
+const fn answering(version: u8, message_type: u8) -> u8 {
+    let (request, reply) = (echo_request(version), echo_reply(version));
+    if message_type == request {
+        reply
+    } else if message_type == reply {
+        request
+    } else {
+        message_type
+    }
 }

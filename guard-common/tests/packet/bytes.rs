@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, ops::Range};
 
-use guard_common::packet::{Frame, Packet, Parsed, parse};
+use guard_common::packet::{Frame, Packet, Parsed, parse, read_answer_to_quoted};
 
 /// What the parser makes of a frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,6 +20,13 @@ pub(crate) fn read_frame<F: Frame>(frame: &F) -> Reading {
     let mut packet = Packet::default();
     let parsed = parse(frame, &mut packet);
     Reading { parsed, packet }
+}
+
+/// Returns what an ICMP error, as it was read, is judged as.
+pub(crate) fn read_quoted(frame: &[u8], error: &Packet) -> Option<Packet> {
+    let mut packet = *error;
+    read_answer_to_quoted(&Bytes(frame), &mut packet)?;
+    Some(packet)
 }
 
 struct Bytes<'a>(&'a [u8]);

@@ -14,7 +14,7 @@ use etherparse::{
 };
 use guard_common::packet::Fragment;
 
-use crate::oracle::{Answer, fragment};
+use crate::oracle::{self, Answer, fragment};
 
 /// A known difference, and why the parser is right to differ.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -104,6 +104,8 @@ pub(crate) enum Fact {
     Protocol(IpNumber),
     MessageType(u8),
     Length(usize),
+    /// Bytes that the frame has less before the packet.
+    Further(usize),
 }
 
 impl Fact {
@@ -114,6 +116,8 @@ impl Fact {
             Self::Protocol(protocol) => packet.protocol = protocol.0,
             Self::MessageType(message_type) => packet.message_type = message_type,
             Self::Length(length) => packet.length = length as u32,
+            Self::Further(bytes) if oracle::is_error(&packet) => packet.detail += bytes as u16,
+            Self::Further(_) => {}
         }
         Answer::Ip(packet)
     }
@@ -121,15 +125,22 @@ impl Fact {
 
 type Found = Option<(Difference, Instead)>;
 
+/// A type of ICMP message of which nothing is known.
+const UNASSIGNED: u8 = 200;
+
 const MALFORMED: Instead = Instead::Answer(Answer::Malformed);
 const NOT_IP: Instead = Instead::Answer(Answer::NotIp);
+
+const ETHERNET_HEADER: usize = 14;
+/// Of a PPPoE session.
+const SESSION_HEADER: usize = 6;
 
 const PPPOE_SESSION: EtherType = EtherType(0x8864);
 
 /// Finds the first difference in a frame, from its beginning on.
 pub(crate) fn find(frame: &[u8]) -> Found {
     let mut ether_type = Ethernet2HeaderSlice::from_slice(frame).ok()?.ether_type();
-    let mut offset = 14;
+    let mut offset = ETHERNET_HEADER;
     let mut tags = 0;
     loop {
         let behind = &frame[offset..];
@@ -143,7 +154,7 @@ pub(crate) fn find(frame: &[u8]) -> Found {
             VLAN_DOUBLE_TAGGED_FRAME => return Some((Difference::TagType9100, NOT_IP)),
             MACSEC => return Some((Difference::Macsec, NOT_IP)),
             ARP => return Some((Difference::Arp, NOT_IP)),
-            PPPOE_SESSION => return Some((Difference::Pppoe, within_pppoe(behind))),
+            PPPOE_SESSION => return Some((Difference::Pppoe, within_pppoe(behind, offset - ETHERNET_HEADER))),
             IPV4 => return find_in_v4(frame, offset),
             IPV6 => return find_in_v6(frame, offset),
             _ => return None,
@@ -151,12 +162,16 @@ pub(crate) fn find(frame: &[u8]) -> Found {
     }
 }
 
-fn within_pppoe(session: &[u8]) -> Instead {
+/// Takes what is behind `tags` bytes of tags.
+fn within_pppoe(session: &[u8], tags: usize) -> Instead {
     let [_, _, _, _, high, low, rest @ ..] = session else { return MALFORMED };
+    let length = usize::from(u16::from_be_bytes([*high, *low]));
     let like = |ether_type: EtherType, packet: &[u8]| {
-        Instead::Like([&[0; 12][..], &ether_type.0.to_be_bytes(), packet].concat(), Fact::None)
+        let untagged = [&[0; 12][..], &ether_type.0.to_be_bytes(), packet].concat();
+        let headers = tags + SESSION_HEADER + length - packet.len();
+        Instead::Like(untagged, Fact::Further(headers))
     };
-    match rest.get(..u16::from_be_bytes([*high, *low]).into()) {
+    match rest.get(..length) {
         Some([0x21, packet @ ..] | [0x00, 0x21, packet @ ..]) => like(IPV4, packet),
         Some([0x57, packet @ ..] | [0x00, 0x57, packet @ ..]) => like(IPV6, packet),
         Some([number]) if number % 2 == 0 => MALFORMED,
@@ -302,7 +317,7 @@ impl Transport {
             (4, IPV6_ICMP) | (6, ICMP | IGMP) => Some((Difference::ForeignControlMessage, self.unread(frame))),
             (_, UDP) if bytes.get(4..6) == Some(&[0, 0]) => Some((Difference::UdpLengthOfZero, MALFORMED)),
             (4, ICMP) if matches!(bytes, [13 | 14, ..]) => {
-                Some((Difference::IcmpTimestamp, self.with_message_type(frame, 8)))
+                Some((Difference::IcmpTimestamp, self.with_message_type(frame, UNASSIGNED)))
             }
             (4, IGMP) if matches!(bytes, [0x11, ..]) => {
                 Some((Difference::IgmpQuery, self.with_message_type(frame, 0x16)))

@@ -205,6 +205,9 @@ fn payload(random: &mut Random, protocol: u8) -> Vec<u8> {
             };
             udp(length, &data)
         }
+        // A whole packet, of which tampering may leave a part.
+        protocol::ICMP if random.one_in(2) => error(random, &[3, 11, 12], v4_packet),
+        protocol::ICMPV6 if random.one_in(2) => error(random, &[1, 2, 3, 4], v6_packet),
         protocol::ICMP | protocol::ICMPV6 => {
             let message_type = random.pick(&[0, 3, 8, 11, 13, 14, 17, 128, 133, 135, 136, 143]);
             [&[message_type, 0], &random.bytes(6)[..], &data].concat()
@@ -219,4 +222,14 @@ fn payload(random: &mut Random, protocol: u8) -> Vec<u8> {
         }
         _ => data,
     }
+}
+
+/// Returns an ICMP error that quotes a packet, or as much of it as a router quotes.
+fn error(random: &mut Random, types: &[u8], quoted: impl Fn(&mut Random) -> Vec<u8>) -> Vec<u8> {
+    let message_type = random.pick(types);
+    let mut packet = quoted(random);
+    if random.one_in(2) {
+        packet.truncate(28 + random.below(40));
+    }
+    [&[message_type, 0, 0, 0, 0, 0, 0, 0][..], &packet].concat()
 }

@@ -49,7 +49,7 @@ pub(crate) fn check(frame: &[u8]) {
 }
 
 /// Returns where the packet begins in a frame that holds one.
-fn packet_start(frame: &[u8]) -> usize {
+pub(crate) fn packet_start(frame: &[u8]) -> usize {
     let mut start = 14;
     while matches!(frame[start - 2..start], [0x81, 0x00] | [0x88, 0xa8]) {
         start += 4;

@@ -14,6 +14,8 @@ mod link;
 mod network;
 mod oracle;
 mod properties;
+mod quoted;
+mod quotes;
 mod random;
 mod table;
 mod transport;

@@ -41,7 +41,7 @@ pub(crate) fn read(frame: &[u8]) -> Answer {
         Fragment::Whole | Fragment::Later => Ok(sliced.transport),
     };
     match transport {
-        Ok(transport) => read_transport(transport.as_ref(), &mut packet),
+        Ok(transport) => read_transport(frame, transport.as_ref(), &mut packet),
         Err(Malformed) => return Answer::Malformed,
     }
     Answer::Ip(packet)
@@ -109,7 +109,17 @@ fn first_fragment<'a>(payload: &IpPayloadSlice<'a>) -> Result<Option<TransportSl
     read.map(Some)
 }
 
-fn read_transport(transport: Option<&TransportSlice<'_>>, packet: &mut Packet) {
+/// Tells whether a packet is an ICMP error, which quotes another.
+pub(crate) fn is_error(packet: &Packet) -> bool {
+    let types: &[u8] = match (packet.version, IpNumber(packet.protocol)) {
+        (4, IpNumber::ICMP) => &[3, 11, 12],
+        (6, IpNumber::IPV6_ICMP) => &[1, 2, 3, 4],
+        _ => &[],
+    };
+    packet.fragment != Fragment::Later && types.contains(&packet.message_type)
+}
+
+fn read_transport(frame: &[u8], transport: Option<&TransportSlice<'_>>, packet: &mut Packet) {
     match transport {
         Some(TransportSlice::Tcp(tcp)) => {
             (packet.source_port, packet.destination_port) = (tcp.source_port(), tcp.destination_port());
@@ -118,10 +128,28 @@ fn read_transport(transport: Option<&TransportSlice<'_>>, packet: &mut Packet) {
         Some(TransportSlice::Udp(udp)) => {
             (packet.source_port, packet.destination_port) = (udp.source_port(), udp.destination_port());
         }
-        Some(TransportSlice::Icmpv4(icmp)) => packet.message_type = icmp.type_u8(),
-        Some(TransportSlice::Icmpv6(icmp)) => packet.message_type = icmp.type_u8(),
+        Some(TransportSlice::Icmpv4(icmp)) => {
+            packet.message_type = icmp.type_u8();
+            packet.detail = detail(frame, packet, [0, 8], icmp.bytes5to8(), icmp.slice());
+        }
+        Some(TransportSlice::Icmpv6(icmp)) => {
+            packet.message_type = icmp.type_u8();
+            packet.detail = detail(frame, packet, [129, 128], icmp.bytes5to8(), icmp.slice());
+        }
         Some(TransportSlice::Igmp(igmp)) => packet.message_type = igmp.type_u8(),
         None => {}
+    }
+}
+
+/// Returns the identifier of an echo message, or where in the frame the packet begins that an error quotes.
+fn detail(frame: &[u8], packet: &Packet, echo: [u8; 2], [high, low, ..]: [u8; 4], message: &[u8]) -> u16 {
+    if echo.contains(&packet.message_type) {
+        u16::from_be_bytes([high, low])
+    } else if is_error(packet) {
+        let begins = message.as_ptr().addr() - frame.as_ptr().addr();
+        (begins + 8) as u16
+    } else {
+        0
     }
 }
 

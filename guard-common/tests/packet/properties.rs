@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::{
     build::ETHERNET_HEADER,
     bytes::{Recorded, read, read_frame},
-    generate, invariants,
+    generate, invariants, quotes,
     random::Random,
 };
 
@@ -45,6 +45,16 @@ proptest! {
     }
 
     #[test]
+    fn quotes_are_read_as_packets_are(frame in frames()) {
+        quotes::check(&frame);
+    }
+
+    #[test]
+    fn quotes_in_noise_are_read_as_packets_are(frame in any_bytes()) {
+        quotes::check(&frame);
+    }
+
+    #[test]
     fn ethernet_addresses_do_not_matter(frame in frames(), addresses: [u8; 12]) {
         let mut other = frame.clone();
         if let Some(place) = other.get_mut(..addresses.len()) {
@@ -76,6 +86,7 @@ proptest! {
                 (4, protocol::ICMP | protocol::IGMP) | (6, protocol::ICMPV6)
             );
             prop_assert!(packet.message_type == 0 || has_type && packet.fragment != Fragment::Later);
+            prop_assert!(packet.detail == 0 || has_type && packet.protocol != protocol::IGMP);
         }
         if let Parsed::NotIp(_) = reading.parsed {
             prop_assert_eq!(packet, Default::default());

@@ -1,9 +1,12 @@
 //! Named cases of the transport header.
 
-use guard_common::packet::{Packet, protocol};
+use guard_common::packet::{Fragment, Packet, protocol};
 
 use crate::{
-    build::{ETHERNET_HEADER, Family, patched, tcp, tcp_with_flags, udp},
+    build::{
+        ETHERNET_HEADER, Family, PPPOE_SESSION, PROVIDER_VLAN, VLAN, ethernet, patched, pppoe, tagged, tcp,
+        tcp_with_flags, udp,
+    },
     table::{
         Expected::{Ip, Malformed},
         check,
@@ -101,6 +104,47 @@ fn control_messages_have_a_type() {
             ],
         );
     }
+}
+
+#[test]
+fn echo_messages_have_an_identifier_and_errors_a_quote() {
+    let echo = |message_type: u8| [message_type, 0, 0, 0, 0x12, 0x34, 0, 1];
+    for (family, echoes, errors) in
+        [(Family::V4, &[0, 8][..], &[3, 11, 12][..]), (Family::V6, &[128, 129], &[1, 2, 3, 4])]
+    {
+        let control = family.control_protocol();
+        for message_type in 0..=u8::MAX {
+            let packet = family.packet(control, &echo(message_type));
+            let quote = packet.len();
+            let session = pppoe(&[&[family.ppp_number()][..], &packet].concat());
+            // The bytes of the headers before the packet.
+            let links = [
+                ("no tag", 14, family.frame(&packet)),
+                ("two tags", 22, tagged(&[PROVIDER_VLAN, VLAN], family.ether_type(), &packet)),
+                ("PPPoE", 21, ethernet(PPPOE_SESSION, &session)),
+            ];
+            let cases = links.map(|(link, before, frame)| {
+                let detail = if echoes.contains(&message_type) {
+                    0x1234
+                } else if errors.contains(&message_type) {
+                    (before + quote) as u16
+                } else {
+                    0
+                };
+                (link, frame, Ip(Packet { message_type, detail, ..family.expected(control, packet.len()) }))
+            });
+            check(&format!("type {message_type}, {family:?}"), cases);
+        }
+        let [first, later] = [(0, Fragment::First), (1_400, Fragment::Later)].map(|(offset, fragment)| {
+            let packet = family.fragment(offset, true, control, &echo(echoes[1]));
+            (family.frame(&packet), Packet { fragment, ..family.expected(control, packet.len()) })
+        });
+        let echo = Packet { message_type: echoes[1], detail: 0x1234, ..first.1 };
+        check(&format!("fragments, {family:?}"), [("first", first.0, Ip(echo)), ("later", later.0, Ip(later.1))]);
+    }
+    let query = Family::V4.packet(protocol::IGMP, &echo(8));
+    let read = Packet { message_type: 8, ..Family::V4.expected(protocol::IGMP, query.len()) };
+    check("IGMP", [("type 8", Family::V4.frame(&query), Ip(read))]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::model::{FAILSAFE_PORT, Family, Model, OTHER_PORT, SERVICE_PORT, Sourc
 /// Every combination of FIN, SYN, RST and ACK that a stack sends, with or without PSH and URG (RFC 9293, 3.10).
 const POSSIBLE: [&str; 7] = ["S", "SA", "R", "RA", "A", "FA", "FRA"];
 
-fn is_possible(flags: u8) -> bool {
+pub(crate) fn is_possible(flags: u8) -> bool {
     let letters = |table: [(u8, char); 4]| -> String {
         table.into_iter().filter(|(bit, _)| flags >> bit & 1 == 1).map(|(_, letter)| letter).collect()
     };

@@ -1,9 +1,15 @@
-//! Decisions: the order of rules, what a host cannot live without, addresses that cannot be real, impossible flags.
+//! Decisions: the order of rules, what a host cannot live without, addresses that cannot be real, impossible flags, answers to
+//! the host's own flows, ICMP errors, limits; and all of them beside a second reading of the design.
 
+mod errors;
 mod essential;
 mod flags;
+mod limits;
 mod model;
+mod opened;
 mod order;
 mod properties;
 mod reason;
+mod replies;
+mod rules;
 mod spoofed;

@@ -1,12 +1,15 @@
 //! A policy small enough to be checked by eye, and packets to ask it about.
 
-use std::net::IpAddr;
+use std::{cell::RefCell, net::IpAddr};
 
 use guard_common::{
     address::Address,
+    limits::Limits,
     packet::{Packet, protocol, tcp_flag},
     policy::{Decision, Facts, Reason, Set, Target, decide},
 };
+
+use crate::opened::{HOST, Opened, reversed};
 
 /// The first service has TCP and UDP ports, the second a TCP port alone.
 pub(crate) const SERVICE_PORT: u16 = 3_000;
@@ -38,7 +41,7 @@ impl Family {
         };
         Packet {
             source: address(&format!("{network}{}", source as u8)),
-            destination: address(&format!("{network}100")),
+            destination: address(&format!("{network}{HOST}")),
             length: 60,
             version: self.version(),
             protocol: 47,
@@ -61,6 +64,35 @@ impl Family {
     pub(crate) fn udp(self, source: Source, port: u16) -> Packet {
         Packet { protocol: protocol::UDP, tcp_flags: 0, ..self.tcp(source, port) }
     }
+
+    /// Returns a message of the version's ICMP.
+    pub(crate) fn control(self, source: Source, message_type: u8) -> Packet {
+        Packet { protocol: self.control_protocol(), message_type, ..self.packet(source) }
+    }
+
+    pub(crate) fn echo_request(self, source: Source) -> Packet {
+        self.control(source, self.by_version(8, 128))
+    }
+
+    pub(crate) fn echo_reply(self, source: Source, identifier: u16) -> Packet {
+        Packet { detail: identifier, ..self.control(source, self.by_version(0, 129)) }
+    }
+
+    pub(crate) fn control_protocol(self) -> u8 {
+        self.by_version(protocol::ICMP, protocol::ICMPV6)
+    }
+
+    /// Returns the types of ICMP errors (RFC 792, RFC 4443).
+    pub(crate) fn error_types(self) -> &'static [u8] {
+        self.by_version(&[3, 11, 12], &[1, 2, 3, 4])
+    }
+
+    pub(crate) fn by_version<T>(self, v4: T, v6: T) -> T {
+        match self {
+            Self::V4 => v4,
+            Self::V6 => v6,
+        }
+    }
 }
 
 /// Who sends; each has one address of each family.
@@ -81,6 +113,14 @@ pub(crate) enum Source {
     Own = 6,
     /// An own address of the host, in `deny` too.
     OwnAndDenied = 7,
+    /// In no set, but the host has opened flows to it.
+    Peer = 8,
+    /// In `deny`, and the host has opened flows to it.
+    DeniedPeer = 9,
+    /// In `allow` and exempt from limits.
+    Trusted = 10,
+    /// Exempt from limits, in no other set.
+    TrustedStranger = 11,
 }
 
 /// Facts held in lists.
@@ -89,6 +129,14 @@ pub(crate) struct Model {
     pub(crate) passes_by_default: bool,
     pub(crate) members: Vec<(Set, Address)>,
     pub(crate) own: Vec<Address>,
+    pub(crate) opened: Vec<Opened>,
+    /// What the one error quotes that is asked about, as its sender sent it.
+    pub(crate) quoted: Option<Packet>,
+    /// Limits that there are, and those of them that refuse.
+    pub(crate) limits: Vec<Limits>,
+    pub(crate) refusing: Vec<Limits>,
+    /// Limits that were asked.
+    pub(crate) charged: RefCell<Vec<Limits>>,
 }
 
 impl Model {
@@ -102,13 +150,32 @@ impl Model {
             (Set::Service(1), Source::DeniedAndListed),
             (Set::Allow, Source::Own),
             (Set::Deny, Source::OwnAndDenied),
+            (Set::Deny, Source::DeniedPeer),
+            (Set::Allow, Source::Trusted),
+            (Set::Trusted, Source::Trusted),
+            (Set::Trusted, Source::TrustedStranger),
         ];
         let of_both = |source: Source| Family::BOTH.map(|family| family.packet(source).source);
         Self {
             passes_by_default,
             members: members.into_iter().flat_map(|(set, source)| of_both(source).map(|it| (set, it))).collect(),
             own: [Source::Own, Source::OwnAndDenied].into_iter().flat_map(of_both).collect(),
+            opened: Opened::all(),
+            quoted: None,
+            limits: Vec::new(),
+            refusing: Vec::new(),
+            charged: RefCell::default(),
         }
+    }
+
+    /// Returns the same policy with every limit that there can be, of which some refuse.
+    pub(crate) fn limited(self, refusing: &[Limits]) -> Self {
+        Self { limits: LIMITS.to_vec(), refusing: refusing.to_vec(), ..self }
+    }
+
+    /// Returns the same policy, to be asked about an error that quotes a packet.
+    pub(crate) fn quoting(self, quoted: Option<Packet>) -> Self {
+        Self { quoted, ..self }
     }
 
     /// Returns the same policy with one more address in a set.
@@ -118,7 +185,7 @@ impl Model {
     }
 
     pub(crate) fn decide(&self, packet: &Packet) -> Decision {
-        decide(packet, self)
+        decide(packet, &mut Packet::default(), self)
     }
 
     pub(crate) fn reason(&self, packet: &Packet) -> Reason {
@@ -149,6 +216,40 @@ impl Facts for Model {
 
     fn is_own_address(&self, address: Address) -> bool {
         self.own.contains(&address)
+    }
+
+    fn is_answer(&self, packet: &Packet) -> bool {
+        self.opened.iter().any(|flow| flow.is_answered_by(packet))
+    }
+
+    fn has_limits(&self, limits: Limits) -> bool {
+        self.limits.contains(&limits)
+    }
+
+    fn refused_by(&self, limits: Limits, _: &Packet) -> Option<Reason> {
+        assert!(self.has_limits(limits), "{limits:?} is asked, which there is not");
+        self.charged.borrow_mut().push(limits);
+        self.refusing.contains(&limits).then_some(refusal(limits))
+    }
+
+    fn take_for_answer(&self, error: &mut Packet) -> bool {
+        assert!(error.is_error(), "{error:?} quotes nothing");
+        let Some(quoted) = self.quoted else { return false };
+        *error = Packet { length: error.length, hop_limit: error.hop_limit, ..reversed(&quoted) };
+        true
+    }
+}
+
+/// Every row of limits that a packet of these tests can be held to.
+pub(crate) const LIMITS: [Limits; 4] = [Limits::Service(1), Limits::Service(2), Limits::Echo, Limits::Errors];
+
+/// Returns why the model's limits refuse: a reason for each, so that a wrong one is seen.
+pub(crate) fn refusal(limits: Limits) -> Reason {
+    match limits {
+        Limits::Service(1) => Reason::RatePackets,
+        Limits::Service(_) => Reason::RateConnections,
+        Limits::Echo => Reason::RateEcho,
+        Limits::Errors => Reason::RateErrors,
     }
 }
 

@@ -19,6 +19,10 @@ const UNITS_PER_S_MAX: u128 = 1 << 33;
 const CELL_BITS_MAX: u32 = 40;
 const DEBT_BITS_MAX: u32 = 61;
 
+/// How far the clock must go back for that to be noticed: farther than a CPU is ever kept from its work between reading the clock
+/// and charging a bucket, while others charge it.
+const CLOCK_BACK_S: u64 = 60;
+
 const NS_PER_S: u128 = 1_000_000_000;
 
 /// A rate, in the units of time in which one cell is a power of two. So no cell is rounded; what is rounded is the length
@@ -32,7 +36,7 @@ pub struct Rate {
     pub cell: u64,
     /// The most that a bucket may be in debt.
     pub tolerance: u64,
-    /// A debt that no bucket has unless the clock went back by a second or more.
+    /// A debt that no bucket has unless the clock went back by a minute or more.
     pub impossible: u64,
 }
 
@@ -46,7 +50,7 @@ impl Rate {
         }
         let depth = u128::from(burst) + 1;
         let fits = |bits: &u32| {
-            (limit << bits) * NS_PER_S <= UNITS_PER_S_MAX * window && (depth << bits) <= 1 << DEBT_BITS_MAX
+            limit * NS_PER_S <= (UNITS_PER_S_MAX * window) >> bits && (depth << bits) <= 1 << DEBT_BITS_MAX
         };
         let bits = (0..=CELL_BITS_MAX).rev().find(fits)?;
         let units_per_s = (limit << bits) * NS_PER_S / window;
@@ -57,7 +61,7 @@ impl Rate {
             units_per_step: units_per_step as u64,
             cell: 1 << bits,
             tolerance,
-            impossible: tolerance + units_per_s as u64,
+            impossible: tolerance + CLOCK_BACK_S * units_per_s as u64,
         })
     }
 
@@ -159,7 +163,7 @@ fn find<L: Shared>(line: &L, tag: u64) -> Found {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Work {
-    /// Tells whether it would take the cost.
+    /// Tells whether it would take the cost; changes nothing but a bucket that the clock left behind.
     Ask = 0,
     /// Charges the cost, or changes nothing; tells which.
     Charge = 1,
@@ -183,8 +187,8 @@ impl Work {
                 Charge::Impossible(idle_at) => (false, idle_at),
                 Charge::Refused => return false,
             };
-            if self as u8 == Self::Ask as u8 {
-                return taken;
+            if taken && self as u8 == Self::Ask as u8 {
+                return true;
             }
             if found.tag != tag {
                 if self as u8 == Self::Refund as u8 {

@@ -153,11 +153,13 @@ impl Daemon {
             Err(Failed { error, remains }) => {
                 if !remains {
                     roster.settle(counted_before);
+                    generations.withdraw_limits();
                 }
                 return Err(error.into());
             }
         };
         roster.settle(number_bits(&policy.services));
+        generations.free_retired();
         Ok(Self {
             policy: Arc::new(policy),
             generation,

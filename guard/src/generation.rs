@@ -2,12 +2,16 @@
 //!
 //! Knows the policy and the layout, not where the generation ends up: the kernel's side is in `kernel`.
 
+mod limits;
 mod sets;
 mod table;
+
+use std::collections::BTreeSet;
 
 use guard_common::{
     address::Address,
     generation::{Generation, Head, Header, port_byte, port_index},
+    limits::Limit,
     policy::{Mode as KernelMode, Set, Target},
     prefix::{Line, Lines},
 };
@@ -16,6 +20,7 @@ use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use crate::policy::{DefaultVerdict, Entries, Mode, Policy, Port, Protocol, Ranges, Service};
+pub(crate) use limits::{LimitRows, TooFast, limit_rows, limits};
 use sets::SetWriter;
 pub(crate) use sets::{Directory, Previous};
 
@@ -28,8 +33,13 @@ pub(crate) struct Compiled {
     pub(crate) directory: Directory,
 }
 
-/// Compiles a policy. Sets that are in `previous` as they are wanted are copied from there.
-pub(crate) fn compile<L: Lines>(policy: &Policy, number: u64, previous: Option<&Previous<'_, L>>) -> Compiled {
+/// Compiles a policy, whose limits [`limit_rows`] gives. Sets that are in `previous` as they are wanted are copied from there.
+pub(crate) fn compile<L: Lines>(
+    policy: &Policy,
+    number: u64,
+    limits: LimitRows,
+    previous: Option<&Previous<'_, L>>,
+) -> Compiled {
     let mut head = Head::new_box_zeroed().expect("memory for a head, or none for anything");
     for (port, target) in ports(policy) {
         head.ports[port_index(port.protocol == Protocol::Tcp, port.number)] = port_byte(target);
@@ -43,6 +53,7 @@ pub(crate) fn compile<L: Lines>(policy: &Policy, number: u64, previous: Option<&
         malformed_mode: kernel_mode(policy.malformed_mode()) as u64,
         ..Header::default()
     };
+    head.limits = limits;
     let mut writer = SetWriter::default();
     for (set, lists) in sets(policy) {
         writer.add(set, &lists, previous);
@@ -62,6 +73,10 @@ pub(crate) enum ReadBackError {
     Entry { address: Address, prefix: IpNet, origin: String, set: Set },
     #[error("address {address}, next to what is listed, reads back as a member of {set:?}")]
     Outside { address: Address, set: Set },
+    #[error("row {row} of the limits reads back as units {read:?}, not {expected:?}")]
+    Limits { row: usize, read: Vec<u8>, expected: Vec<u8> },
+    #[error("place {place} reads back as that of two limits")]
+    SharedPlace { place: u16 },
     #[error("port {port} reads back as {read:?}, not {expected:?}")]
     Port { port: String, read: Target, expected: Target },
 }
@@ -88,6 +103,7 @@ pub(crate) fn read_back<L: Lines>(
             return Err(ReadBackError::Port { port: port.to_string(), read, expected });
         }
     }
+    read_limits_back(policy, &kernel.head.limits)?;
     for (set, lists) in sets(policy) {
         let ranges = Ranges::of(lists.iter().flat_map(|list| list.prefixes()));
         if let Some((_, address)) = beside(&ranges).find(|(version, beside)| kernel.contains(set, *version, *beside)) {
@@ -102,6 +118,25 @@ pub(crate) fn read_back<L: Lines>(
                     return Err(ReadBackError::Entry { address, prefix, origin, set });
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// Compares what the limits of each row count with what the policy's do, and makes sure that no two share their buckets.
+fn read_limits_back(policy: &Policy, rows: &LimitRows) -> Result<(), ReadBackError> {
+    let expected = limits(policy);
+    let mut places = BTreeSet::new();
+    for (row, limits) in rows.iter().enumerate() {
+        let in_row = expected.iter().filter(|limit| usize::from(limit.row) == row);
+        let expected: Vec<u8> = in_row.map(|limit| limit.unit).collect();
+        let limits: Vec<&Limit> = limits.iter().take_while(|limit| limit.unit != 0).collect();
+        let read: Vec<u8> = limits.iter().map(|limit| limit.unit).collect();
+        if read != expected {
+            return Err(ReadBackError::Limits { row, read, expected });
+        }
+        if let Some(Limit { place, .. }) = limits.into_iter().find(|limit| !places.insert(limit.place)) {
+            return Err(ReadBackError::SharedPlace { place: *place });
         }
     }
     Ok(())

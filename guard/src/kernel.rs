@@ -9,6 +9,7 @@ mod detach;
 mod events;
 mod flush;
 mod generations;
+mod limits;
 mod links;
 mod log;
 mod privileges;
@@ -163,10 +164,14 @@ where
     T::try_from(map).map_err(KernelError::map(name))
 }
 
-/// Returns the milliseconds of one of the kernel's ticks, times 2^16: the coarse clock steps with them.
+/// Returns the milliseconds of one of the kernel's ticks, times 2^16.
 fn tick_ms() -> u64 {
-    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).expect("every Linux has a coarse clock");
-    ((tick.tv_nsec() as u64) << 16) / 1_000_000
+    (tick_ns() << 16) / 1_000_000
+}
+
+/// Returns the length of one of the kernel's ticks: the coarse clock steps with them.
+fn tick_ns() -> u64 {
+    clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).expect("every Linux has a coarse clock").tv_nsec() as u64
 }
 
 fn check_version() -> Result<(), KernelError> {

@@ -27,6 +27,9 @@ pub(crate) struct Status {
     /// Wanted interfaces that are not there, or not guarded, and why.
     pub(crate) unguarded: Vec<Unguarded>,
     pub(crate) services: Vec<Service>,
+    /// What echo requests are held to, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) echo_rate: Option<String>,
     /// Prefixes as the policy lists them.
     pub(crate) entries: Entries,
     pub(crate) counters: Vec<Counter>,
@@ -55,6 +58,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) ports: Vec<String>,
     pub(crate) mode: String,
+    /// Those of its own, in words.
+    pub(crate) limits: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -122,6 +127,10 @@ impl fmt::Display for Status {
         }
         for service in &self.services {
             writeln!(f, "service {} on {}: {}", service.name, service.ports.join(", "), service.mode)?;
+            service.limits.iter().try_for_each(|limit| writeln!(f, "  at most {limit}"))?;
+        }
+        if let Some(rate) = &self.echo_rate {
+            writeln!(f, "echo requests: at most {rate}")?;
         }
         writeln!(f, "entries: {} allowed, {} denied", self.entries.allow, self.entries.deny)?;
         for warning in &self.warnings {

@@ -34,8 +34,10 @@ impl Daemon {
                     name: service.name.clone(),
                     ports: service.ports.iter().map(ToString::to_string).collect(),
                     mode: service.mode.word().to_owned(),
+                    limits: service.limits.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
+            echo_rate: policy.echo_rate.as_ref().map(ToString::to_string),
             entries: Entries {
                 allow: policy.allow.len() + policy.services.iter().map(|service| service.allow.len()).sum::<usize>(),
                 deny: policy.deny.len(),

@@ -1,5 +1,6 @@
 //! Policies compiled, and read back.
 
+mod limits;
 mod sets;
 
 use std::net::IpAddr;
@@ -13,8 +14,13 @@ fn read(compiled: &Compiled) -> Generation<'_, &[Line]> {
     Generation { head: &compiled.head, far: &compiled.far }
 }
 
+/// The policy's limits, their places counted from 0.
+fn rows(policy: &Policy) -> LimitRows {
+    limit_rows(&limits(policy).into_iter().zip(0..).collect::<Vec<_>>(), 4_000_000).unwrap()
+}
+
 fn compile_anew(policy: &Policy) -> Compiled {
-    compile::<&[Line]>(policy, 1, None)
+    compile::<&[Line]>(policy, 1, rows(policy), None)
 }
 
 fn policy() -> Policy {
@@ -30,7 +36,7 @@ fn policy() -> Policy {
 
 #[test]
 fn what_is_compiled_is_what_the_reader_says() {
-    let compiled = compile::<&[Line]>(&policy(), 7, None);
+    let compiled = compile::<&[Line]>(&policy(), 7, rows(&policy()), None);
     let generation = read(&compiled);
     assert_eq!(generation.number(), 7);
     assert!(generation.passes_by_default());

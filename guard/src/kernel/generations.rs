@@ -10,15 +10,21 @@ use guard_common::{
     generation::{Generation, Head, Live, SLOTS},
     names,
     prefix::Line,
+    records::LimitPlace,
 };
 use memmap2::{MmapMut, MmapOptions};
 use thiserror::Error;
 use tracing::warn;
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use super::{KernelError, take_map, words::Words};
+use super::{
+    KernelError,
+    limits::{PlaceError, Places},
+    take_map, tick_ns,
+    words::Words,
+};
 use crate::{
-    generation::{self, Compiled, Directory, Previous, ReadBackError},
+    generation::{self, Compiled, Directory, Previous, ReadBackError, TooFast},
     policy::Policy,
 };
 
@@ -34,6 +40,10 @@ pub(crate) enum InstallError {
     #[error("mapping a table of {bytes} bytes")]
     Mmap { bytes: usize, source: std::io::Error },
     #[error(transparent)]
+    TooFast(#[from] TooFast),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
     ReadBack(#[from] ReadBackError),
     #[error("the kernel refused the generation in slot {slot}")]
     Slot { slot: u32, source: MapError },
@@ -47,6 +57,7 @@ pub(crate) struct Generations {
     heads: Slots,
     far: Slots,
     live: Words<1>,
+    pub(super) places: Places,
     /// What slots hold that held a generation once.
     nothing: Tables,
     number: u64,
@@ -66,6 +77,8 @@ struct Installed {
     slot: u32,
     tables: Tables,
     directory: Directory,
+    /// Of its limits.
+    places: Vec<u16>,
 }
 
 impl Generations {
@@ -74,6 +87,7 @@ impl Generations {
             heads: take_map(ebpf, names::HEADS)?,
             far: take_map(ebpf, names::POLICY)?,
             live: Words::take(ebpf, names::LIVE)?,
+            places: Places::take(ebpf)?,
             nothing: Tables::create(&[], &[]).map_err(KernelError::map(names::HEADS))?,
             number: 0,
             installed: None,
@@ -81,28 +95,42 @@ impl Generations {
         })
     }
 
-    /// Prepares a generation, switches to it, and frees the one before; returns its number.
+    /// Prepares a generation and switches to it; returns its number.
     pub(crate) fn install(&mut self, policy: &Policy, in_force: Option<&Policy>) -> Result<u64, InstallError> {
         let prepared = self.prepare(policy, in_force)?;
-        let number = self.commit(prepared);
-        self.free_retired();
-        Ok(number)
+        Ok(self.commit(prepared))
     }
 
-    /// Compiles the policy into a slot that is not live, and reads it back. `in_force` is the policy that was installed last,
-    /// whose sets are copied where they are still wanted.
+    /// Compiles the policy into a slot that is not live, with buckets for its limits, and reads it back. `in_force` is the
+    /// policy that was installed last, whose sets are copied where they are still wanted.
     ///
     /// What is prepared is either committed or discarded before another is.
     pub(crate) fn prepare(&mut self, policy: &Policy, in_force: Option<&Policy>) -> Result<Prepared, InstallError> {
+        let limits = self.places.assign(&generation::limits(policy))?;
+        let prepared = self.prepare_with(policy, &limits, in_force);
+        if prepared.is_err() {
+            self.places.withdraw();
+        }
+        prepared
+    }
+
+    fn prepare_with(
+        &mut self,
+        policy: &Policy,
+        limits: &[(LimitPlace, u16)],
+        in_force: Option<&Policy>,
+    ) -> Result<Prepared, InstallError> {
         let number = self.number + 1;
         let previous = self.installed.as_ref().zip(in_force).map(|(installed, policy)| Previous {
             sets: generation::sets(policy),
             directory: &installed.directory,
             lines: installed.tables.generation(),
         });
-        let compiled = generation::compile(policy, number, previous.as_ref());
+        let rows = generation::limit_rows(limits, tick_ns())?;
+        let compiled = generation::compile(policy, number, rows, previous.as_ref());
         let check = |compiled: &_, kernel: &Tables| generation::read_back(policy, compiled, &kernel.generation());
-        Ok(Prepared { number, generation: self.fill(compiled, check)? })
+        let places = limits.iter().map(|(_, place)| *place).collect();
+        Ok(Prepared { number, generation: self.fill(compiled, places, check)? })
     }
 
     /// Switches to a generation with one store, and returns its number.
@@ -114,8 +142,8 @@ impl Generations {
         number
     }
 
-    /// Waits until no packet is judged by a former generation, and frees the memory of those; where the kernel refuses, the next
-    /// call tries again.
+    /// Waits until no packet is judged by a former generation, and frees the memory of those, and the buckets of limits that
+    /// the one in force does not have, also of an earlier run's. Where the kernel refuses, the next call tries again.
     pub(crate) fn free_retired(&mut self) {
         if let Err(error) = self.empty_retired() {
             warn!("a former generation's memory is not free before the next change: {:#}", anyhow::Error::from(error));
@@ -124,26 +152,37 @@ impl Generations {
 
     /// Frees the memory of a generation that nobody was switched to.
     pub(crate) fn discard(&mut self, Prepared { generation, .. }: Prepared) {
+        self.withdraw_limits();
         if let Err(error) = self.nothing.put_into(generation.slot, &mut self.heads, &mut self.far) {
             warn!("a discarded generation's memory is not free yet: {:#}", anyhow::Error::from(error));
         }
+    }
+
+    /// Gives up the buckets that the generation prepared last was the first to have; to be called only where none of its
+    /// packets comes any more.
+    pub(crate) fn withdraw_limits(&mut self) {
+        self.places.withdraw();
     }
 
     /// Puts a generation into the next slot if it passes the `check`.
     fn fill(
         &mut self,
         compiled: Compiled,
+        places: Vec<u16>,
         check: impl FnOnce(&Compiled, &Tables) -> Result<(), ReadBackError>,
     ) -> Result<Installed, InstallError> {
         let slot = self.installed.as_ref().map_or(0, |installed| (installed.slot + 1) % SLOTS as u32);
         let tables = Tables::create(compiled.head.as_bytes(), &compiled.far)?;
         check(&compiled, &tables)?;
         tables.put_into(slot, &mut self.heads, &mut self.far)?;
-        Ok(Installed { slot, tables, directory: compiled.directory })
+        Ok(Installed { slot, tables, directory: compiled.directory, places })
     }
 
     fn empty_retired(&mut self) -> Result<(), InstallError> {
-        let Some(live) = self.installed.as_ref().filter(|_| !self.retired.is_empty()) else { return Ok(()) };
+        let Some(live) = &self.installed else { return Ok(()) };
+        if self.retired.is_empty() && self.places.are_all(&live.places) {
+            return Ok(());
+        }
         // A change of a slot returns only when no run of the program that began before it is left. So behind this one, which
         // changes nothing, nobody asks a retired slot any more.
         live.tables.put_into(live.slot, &mut self.heads, &mut self.far)?;
@@ -151,6 +190,7 @@ impl Generations {
             self.nothing.put_into(*slot, &mut self.heads, &mut self.far)?;
             self.retired.pop();
         }
+        self.places.keep_only(&live.places);
         Ok(())
     }
 }

@@ -5,10 +5,10 @@ use std::fs;
 use super::KernelError;
 
 /// A capability's number in the kernel's mask (capabilities(7)).
-const CAP_NET_ADMIN: u32 = 12;
+pub(super) const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
+pub(super) const CAP_PERFMON: u32 = 38;
+pub(super) const CAP_BPF: u32 = 39;
 
 /// Refuses without the capabilities that loading and attaching need. CAP_PERFMON is one: without it the verifier
 /// forbids the pointer arithmetic of a table lookup.

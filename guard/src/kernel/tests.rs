@@ -1,6 +1,8 @@
 //! What the embedded object must hold, looked at without any privilege; and the program in the kernel, run on frames that
 //! no network carries.
 
+pub(super) mod frames;
+pub(super) mod limits;
 mod lists;
 pub(super) mod machine;
 

@@ -1,9 +1,12 @@
 //! Policies around lists, and lists written as text.
 
+use std::{num::NonZeroU64, time::Duration};
+
 use ipnet::IpNet;
 
 use crate::policy::{
-    DefaultVerdict, Entries, Interfaces, LogPolicy, Mode, Origin, Policy, Port, Protocol, Service, XdpMode,
+    DefaultVerdict, Entries, Interfaces, Limit, LogPolicy, Mode, Origin, Per, Policy, Port, Protocol, Service, Unit,
+    XdpMode,
 };
 
 /// Returns a policy that drops what it does not name; port 22 is failsafe, and services are numbered from 1.
@@ -26,6 +29,12 @@ pub(crate) fn policy(allow: &[IpNet], deny: &[IpNet], services: Vec<Service>) ->
 
 pub(crate) fn service(name: &str, ports: &[Port], mode: Mode, allow: &[IpNet]) -> Service {
     Service { number: 1, name: name.to_owned(), ports: ports.to_vec(), mode, allow: entries(allow), limits: Vec::new() }
+}
+
+/// Returns a limit of so many units a second, per source.
+pub(crate) fn limit(unit: Unit, limit: u64, burst: u64) -> Limit {
+    let limit = NonZeroU64::new(limit).expect("a test names no limit of nothing");
+    Limit { unit, limit, window: Duration::from_secs(1), burst, per: Per::SOURCE }
 }
 
 pub(crate) fn prefixes(list: &[&str]) -> Vec<IpNet> {

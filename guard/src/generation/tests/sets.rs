@@ -181,7 +181,7 @@ fn copied_sets_read_as_built_ones() {
             let reads = Cell::new(0);
             let lines = Watched { generation: read(&compiled_before), missing, reads: &reads };
             let previous = Previous { sets: sets(&before), directory: &compiled_before.directory, lines };
-            let copied = compile(&policy, 1, Some(&previous));
+            let copied = compile(&policy, 1, rows(&policy), Some(&previous));
             assert!(copied.head.as_bytes() == anew.head.as_bytes(), "{name}, {missing:?} missing: head");
             assert!(copied.far == anew.far, "{name}, {missing:?} missing: far lines");
             if missing.is_none() {

@@ -140,12 +140,14 @@ fn slots_of_other_maps(value_size: u32, flags: u32) -> ArrayOfMaps<MapData, MapD
 fn a_table_that_reads_back_as_something_else() {
     check([(0, 2), (17, 4), (200, 6)].map(|(line, number)| {
         let fail = move |generations: &mut Generations, after: &Policy, _: &Policy| {
-            let compiled = generation::compile::<&[Line]>(after, number, None);
+            let limits: Vec<_> = generation::limits(after).into_iter().zip(0..).collect();
+            let rows = generation::limit_rows(&limits, tick_ns()).unwrap();
+            let compiled = generation::compile::<&[Line]>(after, number, rows, None);
             let check = |compiled: &Compiled, kernel: &Tables| {
                 flip_a_bit(&kernel.far.map, line);
                 generation::read_back(after, compiled, &kernel.generation())
             };
-            generations.fill(compiled, check).map(drop).expect_err("a bit of the table is wrong")
+            generations.fill(compiled, Vec::new(), check).map(drop).expect_err("a bit of the table is wrong")
         };
         (fail, format!("line {line} of generation {number} reads back as something else"))
     }));

@@ -9,7 +9,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    programs::{TestRun as _, TestRunOptions},
+    programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use guard_common::names;
 use ipnet::IpNet;
@@ -19,15 +19,13 @@ use nix::{
     unistd::geteuid,
 };
 
+use super::frames::{SERVICE_PORT, Sent};
 use crate::{
     instance::{BPFFS, Instance},
-    kernel::{Generations, KernelError, LoadOptions, bpffs::PinDirectory, load_programs, privileges, program},
+    kernel::{Counters, Generations, KernelError, LoadOptions, bpffs::PinDirectory, load_programs, privileges},
     policy::{Mode, Policy, Protocol},
     samples,
 };
-
-/// The port of the policies' only service.
-pub(crate) const SERVICE_PORT: u16 = 3000;
 
 /// Answers of an XDP program (linux/bpf.h).
 const XDP_DROP: u32 = 1;
@@ -42,44 +40,77 @@ pub(crate) fn policy(allow: &[IpNet], deny: &[IpNet], service: &[IpNet]) -> Poli
 /// The program, loaded as the daemon loads it, with no policy yet and attached to nothing.
 pub(crate) struct Machine {
     pub(crate) generations: Generations,
+    pub(crate) counters: Counters,
     /// What was installed last.
     in_force: Option<Policy>,
     ebpf: Ebpf,
-    /// Goes with the machine.
-    _pins: PinDirectory,
+    instance: Instance,
+    /// Goes with the machine, unless another has it now.
+    pins: Option<PinDirectory>,
 }
 
 impl Machine {
     /// Loads the program on a thread and gives it to the test; everything ends with the thread.
     pub(crate) fn run(test: impl FnOnce(&mut Self) + Send) {
+        Self::run_after(|| {}, test);
+    }
+
+    /// Does so with no other capabilities than guard asks for.
+    pub(crate) fn run_unprivileged(test: impl FnOnce(&mut Self) + Send) {
+        Self::run_after(keep_guards_capabilities, test);
+    }
+
+    fn run_after(prepare: fn(), test: impl FnOnce(&mut Self) + Send) {
+        static MACHINES: AtomicU32 = AtomicU32::new(0);
         assert!(geteuid().is_root(), "this test needs root: it loads the program into the kernel");
         let result = thread::scope(|scope| {
             let run = || {
                 enter_own_namespaces();
-                test(&mut Self::load().unwrap_or_else(|error| panic!("{:#}", anyhow::Error::from(error))));
+                prepare();
+                let instance = Instance {
+                    name: format!("test-{}-{}", process::id(), MACHINES.fetch_add(1, Ordering::Relaxed)),
+                    state_dir: "/nonexistent".into(),
+                    runtime_dir: "/nonexistent".into(),
+                };
+                test(&mut Self::load(instance));
             };
             scope.spawn(run).join()
         });
         result.unwrap_or_else(|panicked| panic::resume_unwind(panicked));
     }
 
-    /// Does what [`Kernel::load`](crate::kernel::Kernel::load) does, but for what takes counts and events out.
-    fn load() -> Result<Self, KernelError> {
-        static LOADED: AtomicU32 = AtomicU32::new(0);
+    fn load(instance: Instance) -> Self {
+        Self::try_load(instance).unwrap_or_else(|error| panic!("{:#}", anyhow::Error::from(error)))
+    }
+
+    /// Does what [`Kernel::load`](crate::kernel::Kernel::load) does, but for what takes events out.
+    fn try_load(instance: Instance) -> Result<Self, KernelError> {
         privileges::check()?;
-        let pins = PinDirectory::open(&Instance {
-            name: format!("test-{}-{}", process::id(), LOADED.fetch_add(1, Ordering::Relaxed)),
-            state_dir: "/nonexistent".into(),
-            runtime_dir: "/nonexistent".into(),
-        })?;
+        let pins = PinDirectory::open(&instance)?;
         let mut ebpf = load_programs(&pins, LoadOptions::default())?;
-        Ok(Self { generations: Generations::take(&mut ebpf)?, in_force: None, ebpf, _pins: pins })
+        Ok(Self {
+            generations: Generations::take(&mut ebpf)?,
+            counters: Counters::take(&mut ebpf)?,
+            in_force: None,
+            ebpf,
+            instance,
+            pins: Some(pins),
+        })
+    }
+
+    /// Loads the program once more over the same pins, as the next run does. Returns the one before, which goes on deciding.
+    pub(crate) fn restart(&mut self) -> Self {
+        let mut pins = self.pins.take().expect("nobody else has the pins");
+        pins.keep();
+        drop(pins);
+        std::mem::replace(self, Self::load(self.instance.clone()))
     }
 
     /// Installs a policy, as a reload does: what did not change is copied from the one before.
     pub(crate) fn install(&mut self, policy: Policy) -> u64 {
         let installed = self.generations.install(&policy, self.in_force.as_ref());
         let number = installed.unwrap_or_else(|error| panic!("{:#}", anyhow::Error::from(error)));
+        self.generations.free_retired();
         self.in_force = Some(policy);
         number
     }
@@ -90,17 +121,29 @@ impl Machine {
     }
 
     /// Tells whether the program passes a connection attempt to the service.
-    pub(crate) fn passes(&mut self, source: IpAddr) -> bool {
-        let frame = syn(source);
-        let program = program(&mut self.ebpf, names::PROGRAM_GUARD).expect("the program was loaded");
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(&frame);
-        let result = program.test_run(options).unwrap_or_else(|error| panic!("run for {source}: {error}"));
-        match result.return_value {
+    pub(crate) fn passes(&self, source: IpAddr) -> bool {
+        self.lets_in(Sent::Syn, source)
+    }
+
+    /// Tells whether the program passes a packet.
+    pub(crate) fn lets_in(&self, sent: Sent, source: IpAddr) -> bool {
+        match self.send(sent, source, 1) {
             XDP_PASS => true,
             XDP_DROP => false,
-            other => panic!("{source}: the program answered {other}"),
+            other => panic!("{sent:?} from {source}: the program answered {other}"),
         }
+    }
+
+    /// Has the program decide on a packet so many times, on this CPU; returns its last answer.
+    pub(crate) fn send(&self, sent: Sent, source: IpAddr, times: u32) -> u32 {
+        let frame = sent.frame(source);
+        let program = self.ebpf.program(names::PROGRAM_GUARD).expect("the program was loaded");
+        let program: &Xdp = program.try_into().expect("an XDP program");
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&frame);
+        options.repeat = times;
+        let result = program.test_run(options).unwrap_or_else(|error| panic!("{sent:?} from {source}: {error}"));
+        result.return_value
     }
 }
 
@@ -116,23 +159,16 @@ fn enter_own_namespaces() {
     mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), Some("mode=0700")).expect("a bpf file system");
 }
 
-/// An Ethernet frame with a bare SYN to the service. Checksums are the kernel's business.
-fn syn(source: IpAddr) -> Vec<u8> {
-    let mut frame = [[0x02; 6], [0x04; 6]].concat();
-    match source {
-        IpAddr::V4(source) => {
-            frame.extend([0x08, 0x00, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
-            frame.extend(source.octets());
-            frame.extend([192, 0, 2, 1]);
-        }
-        IpAddr::V6(source) => {
-            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 6, 64]);
-            frame.extend(source.octets());
-            frame.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-        }
-    }
-    frame.extend(40_000_u16.to_be_bytes());
-    frame.extend(SERVICE_PORT.to_be_bytes());
-    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0]);
-    frame
+/// Leaves the thread the capabilities that guard asks for, for good.
+fn keep_guards_capabilities() {
+    /// `struct __user_cap_header_struct` and `struct __user_cap_data_struct` of linux/capability.h, in their third version.
+    const VERSION: u32 = 0x2008_0522;
+    let header = [VERSION, 0];
+    let guards = 1_u64 << privileges::CAP_NET_ADMIN | 1 << privileges::CAP_PERFMON | 1 << privileges::CAP_BPF;
+    let [low, high] = [guards as u32, (guards >> 32) as u32];
+    // Effective, permitted and inheritable ones, the low halves first.
+    let sets = [low, low, 0, high, high, 0];
+    // SAFETY: the call reads a header and, in this version, twice three words; without a thread's number it is this thread's.
+    let set = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+    assert_eq!(set, 0, "drop capabilities: {}", std::io::Error::last_os_error());
 }

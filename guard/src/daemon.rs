@@ -2,6 +2,8 @@
 
 mod blocks;
 mod candidate;
+mod exits;
+mod flows;
 mod guarding;
 mod reload;
 mod report;
@@ -23,13 +25,15 @@ use crate::{
     control::{Control, Question},
     export::{Names, Outputs, Writer},
     instance::Instance,
-    kernel::{Counters, FLUSH_AGE, Flusher, Generations, Kernel, LoadOptions},
+    kernel::{Counters, Egress, FLUSH_AGE, Flusher, Generations, Kernel, LoadOptions},
     launch::Selection,
-    network::Network,
+    network::{Interface, Network, NetworkError},
     policy::{Policy, Word as _, number_bits},
 };
 use blocks::Blocks;
 use candidate::Startup;
+use exits::{Exits, Host};
+use flows::OwnFlows;
 use guarding::{Failed, Guarding};
 use reload::{Reloads, Request};
 use roster::Roster;
@@ -42,6 +46,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 /// How often interfaces are looked at although netlink is silent: it drops messages under load.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked at which ports are listened on.
+const PORTS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Enforces the policy, and returns once a signal ends the daemon. Enforcement stays.
 ///
@@ -64,8 +70,8 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
     let mut hangup = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
 
     let mut network = Network::open()?;
-    let interfaces = network.interfaces().await?;
-    let selection = Selection::new(&loaded.policy.interfaces, &interfaces).check(|_| options.wait)?;
+    let host = look_at(&network).await?;
+    let selection = Selection::new(&loaded.policy.interfaces, &host.interfaces).check(|_| options.wait)?;
     make_directory(&instance.state_dir)?;
     make_directory(&instance.runtime_dir)?;
     let writer = Writer::start(Outputs::open(&loaded.policy.log, None)?);
@@ -74,7 +80,7 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
     let mut control =
         Control::open(&socket).with_context(|| format!("opening the control socket {}", socket.display()))?;
     let startup = Startup { instance, sources, wait: options.wait, log_level: loaded.log_level.clone() };
-    let mut daemon = Daemon::start(Reloads::new(startup), loaded, kernel, writer, selection).await?;
+    let mut daemon = Daemon::start(Reloads::new(startup), loaded, kernel, writer, selection, &host.outward()).await?;
     daemon.look(&network).await;
     daemon.announce();
 
@@ -82,6 +88,7 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
     let mut flush = ticker(FLUSH_INTERVAL);
     let mut stats = ticker(STATS_INTERVAL);
     let mut look = ticker(LOOK_INTERVAL);
+    let mut ports = ticker(PORTS_INTERVAL);
     let ended_by = loop {
         tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
@@ -96,6 +103,7 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
                 daemon.look(&network).await;
             }
             _ = look.tick() => daemon.look(&network).await,
+            _ = ports.tick() => daemon.flows.refresh(&daemon.policy),
             _ = lines.tick() => daemon.blocks.write_due(),
             _ = flush.tick() => daemon.flusher.ask(FLUSH_AGE),
             _ = stats.tick() => daemon.write_stats(),
@@ -120,6 +128,7 @@ struct Daemon {
     counters: Counters,
     flusher: Flusher,
     guarding: Guarding,
+    flows: OwnFlows,
     blocks: Blocks,
 }
 
@@ -131,8 +140,10 @@ impl Daemon {
         kernel: Kernel,
         writer: Writer,
         selection: Selection,
+        outward: &[Interface],
     ) -> anyhow::Result<Self> {
-        let Kernel { mut generations, addresses, mut counters, services, flusher, links, events } = kernel;
+        let Kernel { mut generations, addresses, mut counters, services, flusher, egress, flows, links, events } =
+            kernel;
         let mut roster = Roster::open(services)?;
         let interfaces = selection.present.iter().map(|interface| (interface.index, interface.name.clone())).collect();
         let names = Names { services: roster.names(), interfaces };
@@ -144,9 +155,14 @@ impl Daemon {
         let counted_before = roster.counted();
         let enrolled = roster.enroll(given, &policy.services, &mut counters);
         blocks.names.services = roster.names();
-        let started = match enrolled {
-            Ok(()) => Guarding::start(links, addresses, &policy, selection),
-            Err(error) => Err(Failed { error: error.into(), remains: false }),
+        let flows = OwnFlows::new(flows);
+        let opened = match enrolled {
+            Ok(()) => open_exits(egress, &flows, &policy, &selection.present, outward).await,
+            Err(error) => Err(error.into()),
+        };
+        let started = match opened {
+            Ok(exits) => Guarding::start(links, exits, addresses, &policy, selection),
+            Err(error) => Err(Failed { error, remains: false }),
         };
         let guarding = match started {
             Ok(guarding) => guarding,
@@ -155,7 +171,7 @@ impl Daemon {
                     roster.settle(counted_before);
                     generations.withdraw_limits();
                 }
-                return Err(error.into());
+                return Err(error);
             }
         };
         roster.settle(number_bits(&policy.services));
@@ -170,6 +186,7 @@ impl Daemon {
             counters,
             flusher,
             guarding,
+            flows,
             blocks,
         })
     }
@@ -191,9 +208,9 @@ impl Daemon {
     }
 
     async fn look_once(&mut self, network: &Network) -> bool {
-        match network.interfaces().await {
-            Ok(interfaces) => {
-                let attached = self.guarding.follow(&self.policy, &interfaces);
+        match look_at(network).await {
+            Ok(host) => {
+                let attached = self.guarding.follow(&self.policy, &host);
                 self.blocks.names.interfaces = self.guarding.names();
                 attached
             }
@@ -235,6 +252,28 @@ impl Daemon {
         info!("ended by {ended_by}; enforcement stays on {}: `{down}` ends it", self.guarding.describe());
         Ok(())
     }
+}
+
+async fn look_at(network: &Network) -> Result<Host, NetworkError> {
+    Ok(Host { interfaces: network.interfaces().await?, routing: network.routing_interfaces().await? })
+}
+
+/// Has packets noted that leave, and what was open before. If that can't be, nothing stays attached that was not before.
+async fn open_exits(
+    egress: Egress,
+    flows: &OwnFlows,
+    policy: &Policy,
+    guarded: &[Interface],
+    outward: &[Interface],
+) -> anyhow::Result<Exits> {
+    let planned = guarded.iter().chain(outward).map(|interface| interface.index).collect();
+    flows.learn_ports(planned).await?;
+    let mut exits = Exits::start(egress, guarded, outward)?;
+    if let Err(error) = flows.take_over(policy, exits.indices()).await {
+        exits.abandon()?;
+        return Err(error);
+    }
+    Ok(exits)
 }
 
 fn ticker(period: Duration) -> Interval {

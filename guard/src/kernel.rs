@@ -3,10 +3,13 @@
 //! This module and those below it are the only ones that name aya. They know no configuration syntax and no export form.
 
 mod addresses;
+mod bpf;
 mod bpffs;
 mod counters;
 mod detach;
+mod egress;
 mod events;
+mod flows;
 mod flush;
 mod generations;
 mod limits;
@@ -17,11 +20,15 @@ mod services;
 mod state;
 mod words;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    programs::{ProgramError, Xdp},
+    pin::PinError,
+    programs::{Program, ProgramError, SchedClassifier, Xdp},
 };
 use guard_common::names;
 use nix::{
@@ -31,10 +38,12 @@ use nix::{
 use thiserror::Error;
 
 pub(crate) use addresses::OwnAddresses;
-use bpffs::PinDirectory;
 pub(crate) use bpffs::{LINKS, remove_pins};
+use bpffs::{PinDirectory, remove_pin};
 pub(crate) use counters::{Counters, Totals};
+pub(crate) use egress::{Egress, Hook};
 pub(crate) use events::Events;
+pub(crate) use flows::Flows;
 pub(crate) use flush::{FLUSH_AGE, FLUSH_ALL, Flusher};
 pub(crate) use generations::{Generations, InstallError, Prepared};
 pub(crate) use links::{AttachError, Attachment, Links};
@@ -96,6 +105,8 @@ pub(crate) struct Kernel {
     pub(crate) counters: Counters,
     pub(crate) services: ServiceNames,
     pub(crate) flusher: Flusher,
+    pub(crate) egress: Egress,
+    pub(crate) flows: Flows,
     pub(crate) links: Links,
     pub(crate) events: Events,
 }
@@ -113,18 +124,23 @@ impl Kernel {
             counters: Counters::take(&mut ebpf)?,
             services: ServiceNames::take(&mut ebpf)?,
             events: Events::take(&mut ebpf)?,
+            flows: Flows::take(&mut ebpf)?,
             flusher: Flusher::start(&mut ebpf, &pins)?,
+            egress: Egress::open(&mut ebpf, &pins)?,
             links: Links::new(ebpf, pins),
         })
     }
 }
 
-/// Loads both programs. Maps are taken out only afterwards: a program can't be loaded without its maps.
+/// Loads all programs. Maps are taken out only afterwards: a program can't be loaded without its maps.
 fn load_programs(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
     let mut ebpf = load_object(pins, options)?;
+    let refused = |program| move |source| KernelError::Verifier { program, source };
     for name in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH] {
-        program(&mut ebpf, name)?.load().map_err(|source| KernelError::Verifier { program: name, source })?;
+        program::<Xdp>(&mut ebpf, name)?.load().map_err(refused(name))?;
     }
+    let egress: &mut SchedClassifier = program(&mut ebpf, names::PROGRAM_EGRESS)?;
+    egress.load().map_err(refused(names::PROGRAM_EGRESS))?;
     if options.kernel_log {
         log::forward(&mut ebpf)?;
     }
@@ -151,9 +167,32 @@ fn load_object(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, Kernel
 }
 
 /// Finds a program in the object.
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, KernelError>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
     let program = ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
     program.try_into().map_err(|source| KernelError::Verifier { program: name, source })
+}
+
+/// Opens a loaded program a second time, by a pin that is there for a moment: aya hands out no program by value.
+fn reopen<P>(
+    name: &'static str,
+    pins: &PinDirectory,
+    pin: impl FnOnce(&Path) -> Result<(), PinError>,
+    open: impl FnOnce(&Path) -> Result<P, ProgramError>,
+) -> Result<P, KernelError> {
+    let path = pins.path(name);
+    // One that a crash left behind.
+    remove_pin(&path)?;
+    pin(&path).map_err(|error| KernelError::Pin {
+        action: "pinning",
+        path: path.clone(),
+        error: io::Error::other(error),
+    })?;
+    let reopened = open(&path).map_err(|source| KernelError::Verifier { program: name, source });
+    remove_pin(&path)?;
+    reopened
 }
 
 fn take_map<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
@@ -193,4 +232,4 @@ fn getrandom(bytes: &mut [u8]) -> Result<(), KernelError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

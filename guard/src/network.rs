@@ -4,7 +4,9 @@
 
 pub(crate) mod conntrack;
 mod dump;
+pub(crate) mod filters;
 mod interface;
+pub(crate) mod reach;
 mod routes;
 pub(crate) mod sockets;
 
@@ -58,7 +60,14 @@ pub(crate) struct Connection {
 
 /// Tells whether an interface has this index.
 pub(crate) fn exists(index: u32) -> bool {
-    if_indextoname(index) != Err(Errno::ENXIO)
+    name_of(index) != Err(Errno::ENXIO)
+}
+
+/// Returns the name of the interface that has this index.
+pub(crate) fn name_of(index: u32) -> Result<String, Errno> {
+    let name = if_indextoname(index)?;
+    // nix takes the null pointer that stands for an error for a name.
+    if name.is_empty() { Err(Errno::last()) } else { name.into_string().map_err(|_| Errno::EILSEQ) }
 }
 
 /// A connection to the kernel's routing tables.

@@ -26,6 +26,10 @@ pub(crate) struct Status {
     pub(crate) interfaces: Vec<Guarded>,
     /// Wanted interfaces that are not there, or not guarded, and why.
     pub(crate) unguarded: Vec<Unguarded>,
+    /// Where packets that leave are noted, so that answers to them may come in.
+    pub(crate) exits: Vec<Exit>,
+    /// Flows of this host to which answers may come in.
+    pub(crate) flows: usize,
     pub(crate) services: Vec<Service>,
     /// What echo requests are held to, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +55,14 @@ pub(crate) struct Guarded {
 pub(crate) struct Unguarded {
     pub(crate) name: String,
     pub(crate) reason: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Exit {
+    pub(crate) name: String,
+    pub(crate) index: u32,
+    /// `tcx` or `clsact`.
+    pub(crate) hook: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,6 +133,10 @@ impl fmt::Display for Status {
                     faults.iter().try_for_each(|fault| writeln!(f, "  {fault}"))?;
                 }
             }
+        }
+        if !self.exits.is_empty() {
+            let exits: Vec<String> = self.exits.iter().map(|exit| format!("{} ({})", exit.name, exit.hook)).collect();
+            writeln!(f, "noting what leaves by {}: {} flows open", exits.join(", "), self.flows)?;
         }
         for Unguarded { name, reason } in &self.unguarded {
             writeln!(f, "NOT guarding {name}: {reason}")?;

@@ -8,6 +8,7 @@ use std::{
 use guard_common::address::Address;
 use tracing::{error, info, warn};
 
+use super::exits::{Exits, Host};
 use crate::{
     kernel::{AttachError, Attachment, KernelError, Links, OwnAddresses},
     launch::Selection,
@@ -19,6 +20,7 @@ use crate::{
 /// The program's links and the own addresses behind them.
 pub(super) struct Guarding {
     links: Links,
+    exits: Exits,
     addresses: OwnAddresses,
     /// The kernel's number of the program that this run loaded.
     program: u32,
@@ -30,15 +32,17 @@ pub(super) struct Guarding {
 
 /// A start that failed.
 pub(super) struct Failed {
-    pub(super) error: AttachError,
+    pub(super) error: anyhow::Error,
     /// Whether this run's program is on an interface all the same.
     pub(super) remains: bool,
 }
 
 impl Guarding {
-    /// Attaches to every interface that is there. If one can't be, none stays attached that was not before.
+    /// Attaches to every interface that is there. If one can't be, none stays attached that was not before. `exits` are
+    /// open already.
     pub(super) fn start(
         mut links: Links,
+        mut exits: Exits,
         mut addresses: OwnAddresses,
         policy: &Policy,
         selection: Selection,
@@ -58,17 +62,28 @@ impl Guarding {
                     warn_of_mode(interface, policy.xdp_mode);
                 }
                 Err(error) => {
-                    links.abandon(&attached).map_err(|error| Failed { error: error.into(), remains: true })?;
-                    return Err(Failed { error, remains: replaced });
+                    links
+                        .abandon(&attached)
+                        .and_then(|()| exits.abandon())
+                        .map_err(|error| Failed { error: error.into(), remains: true })?;
+                    return Err(Failed { error: error.into(), remains: replaced });
                 }
             }
         }
         links.keep();
         let unguarded = missing(&selection.missing);
-        let mut guarding = Self { links, addresses, program, guarded: Vec::new(), unguarded, complete: true };
+        let mut guarding = Self { links, exits, addresses, program, guarded: Vec::new(), unguarded, complete: true };
         guarding.release(&selection).map_err(|error| Failed { error: error.into(), remains: true })?;
         guarding.guarded = selection.present;
         Ok(guarding)
+    }
+
+    /// Has packets noted that leave by interfaces that are about to be guarded; tells whether there are any. If that can't be,
+    /// the next look lets go of them.
+    pub(super) fn open_exits(&mut self, wanted: &[Interface]) -> Result<bool, AttachError> {
+        let new: Vec<Interface> = wanted.iter().filter(|interface| !self.holds(interface)).cloned().collect();
+        self.exits.open_all(&new)?;
+        Ok(!new.is_empty())
     }
 
     /// Attaches to those interfaces that are not guarded yet, for a policy that is about to come into force; returns their
@@ -123,18 +138,24 @@ impl Guarding {
 
     /// Guards what has appeared, and forgets what is gone; tells whether anything was attached, so that `all` is out
     /// of date.
-    pub(super) fn follow(&mut self, policy: &Policy, all: &[Interface]) -> bool {
+    pub(super) fn follow(&mut self, policy: &Policy, host: &Host) -> bool {
+        let all = host.interfaces.as_slice();
         let mut selection = Selection::new(&policy.interfaces, all);
         // One that was renamed has the program still, under whatever name.
         let renamed = all.iter().filter(|interface| self.holds(interface) && !selection.present.contains(interface));
         selection.present.extend(renamed.cloned().collect::<Vec<_>>());
         warn_of_own(set_own_addresses(&mut self.addresses, &selection.present, &[policy]));
+        self.exits.follow(&selection.present, host);
         let mut attached = false;
         let mut guarded = Vec::new();
         let mut unguarded = selection.refused;
         for interface in selection.present {
             if self.holds(&interface) {
                 guarded.push(interface);
+                continue;
+            }
+            if let Some(reason) = self.exits.failure(interface.index) {
+                unguarded.push(Unguarded { name: interface.name, reason: reason.to_owned() });
                 continue;
             }
             match self.links.attach(&interface, policy.xdp_mode) {
@@ -172,6 +193,10 @@ impl Guarding {
     /// Interface names by index, as events have them.
     pub(super) fn names(&self) -> BTreeMap<u32, String> {
         self.guarded.iter().map(|interface| (interface.index, interface.name.clone())).collect()
+    }
+
+    pub(super) fn exits(&self) -> &Exits {
+        &self.exits
     }
 
     pub(super) fn guarded(&self) -> Vec<Guarded> {

@@ -11,7 +11,8 @@ use tracing::{error, info, warn};
 use super::{
     Daemon,
     candidate::{Candidate, Startup},
-    roster,
+    flows::{OwnFlows, Switch},
+    look_at, roster,
 };
 use crate::{
     export::LogFile,
@@ -54,6 +55,8 @@ pub(super) struct Reloads {
 struct UnderWay {
     request: Request,
     step: BoxFuture<'static, Step>,
+    /// Whether its policy is in force.
+    is_enforced: bool,
 }
 
 /// What a blocking thread has done for the reload under way.
@@ -61,6 +64,8 @@ struct UnderWay {
 pub(super) enum Step {
     Read(anyhow::Result<Candidate>),
     Compiled(Compiled),
+    /// The policy is in force, and flows follow it; or why they do not.
+    Followed(Enforced, anyhow::Result<()>),
 }
 
 /// A candidate of which a generation was to be made.
@@ -89,6 +94,11 @@ impl Reloads {
         }
     }
 
+    /// Tells whether the policy of the reload under way is in force, and something still follows it.
+    fn is_enforced(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|under_way| under_way.is_enforced)
+    }
+
     /// Has a request wait its turn. A signal that comes while another waits adds nothing: that one reads what is there by
     /// then.
     fn push(&mut self, request: Request) {
@@ -110,7 +120,7 @@ impl Reloads {
         let read = spawn_blocking(move || Candidate::read(&startup, &in_force, log.as_ref(), force));
         let step =
             async { Step::Read(read.await.unwrap_or_else(|error| Err(anyhow!("reading the configuration: {error}")))) };
-        self.under_way = Some(UnderWay { request, step: step.boxed() });
+        self.under_way = Some(UnderWay { request, step: step.boxed(), is_enforced: false });
     }
 }
 
@@ -132,7 +142,16 @@ impl Daemon {
                 Ok(()) => return,
                 Err(error) => Err(error),
             },
-            Step::Compiled(compiled) => self.enforce(compiled, network).await,
+            Step::Compiled(compiled) => match self.enforce(compiled, network).await {
+                Ok((enforced, switch)) => return self.follow_with_flows(enforced, switch),
+                Err(error) => Err(error),
+            },
+            Step::Followed(enforced, followed) => {
+                if let Err(error) = followed {
+                    self.warnings.push(format!("flows of sources that were cut may not all be forgotten: {error:#}"));
+                }
+                Ok(Enforced { warnings: self.warnings.clone(), ..enforced })
+            }
         };
         self.conclude(outcome);
         self.begin_reload();
@@ -141,7 +160,7 @@ impl Daemon {
     /// Brings a reload that may already have switched to its end; others are not begun any more.
     pub(super) async fn end_reloads(&mut self, network: &Network) {
         self.reloads.waiting.clear();
-        while self.generations.is_none() {
+        while self.generations.is_none() || self.reloads.is_enforced() {
             let step = self.reloads.step().await;
             self.advance(step, network).await;
         }
@@ -164,7 +183,7 @@ impl Daemon {
     }
 
     /// Switches to a candidate's generation, and follows with everything that stands beside generations.
-    async fn enforce(&mut self, compiled: Compiled, network: &Network) -> anyhow::Result<Enforced> {
+    async fn enforce(&mut self, compiled: Compiled, network: &Network) -> anyhow::Result<(Enforced, Switch)> {
         let Compiled { candidate, given, mut generations, result } = compiled;
         let generation = match result {
             Ok(prepared) => self.switch(&mut generations, prepared, &candidate.policy, given, network).await,
@@ -197,7 +216,21 @@ impl Daemon {
             self.blocks.redirect(outputs);
         }
         self.look(network).await;
-        Ok(Enforced { generation_before, generation, lists: changes, warnings: self.warnings.clone() })
+        let switch = Switch::new(before, Arc::clone(&self.policy), &changes, self.guarding.exits().indices());
+        let warnings = self.warnings.clone();
+        Ok((Enforced { generation_before, generation, lists: changes, warnings }, switch))
+    }
+
+    /// Has flows follow a switch; the answer waits for them.
+    fn follow_with_flows(&mut self, enforced: Enforced, switch: Switch) {
+        let followed = self.flows.follow(switch);
+        if let Some(under_way) = &mut self.reloads.under_way {
+            under_way.is_enforced = true;
+            under_way.step = async {
+                Step::Followed(enforced, followed.await.unwrap_or_else(|error| Err(anyhow!("following: {error}"))))
+            }
+            .boxed();
+        }
     }
 
     /// Switches to a generation once interfaces and numbers are ready for it; if they can't be, everything stays as it was.
@@ -226,10 +259,15 @@ impl Daemon {
         roster::tell_gone(&given, &self.flusher, &mut self.blocks).await?;
         // What the policy in force names is attached by now, so that nothing of it is let go again where this fails.
         self.look(network).await;
-        let interfaces = network.interfaces().await?;
+        let host = look_at(network).await?;
         // One that is away, and was named before, is no reason to keep, say, an attacker out of `deny`.
         let may_be_missing = |name: &str| self.reloads.startup.wait || launch::is_named(&self.policy.interfaces, name);
-        let selection = Selection::new(&policy.interfaces, &interfaces).check(may_be_missing)?;
+        let selection = Selection::new(&policy.interfaces, &host.interfaces).check(may_be_missing)?;
+        // What answers is known before anything new is asked whether it is one.
+        let opened = self.guarding.open_exits(&selection.present)?;
+        if opened || OwnFlows::must_fill(&self.policy, policy) {
+            self.flows.fill(policy, self.guarding.exits().indices()).await?;
+        }
         let attached = self.guarding.extend(&self.policy, policy, &selection.present)?;
         let enrolled = self.roster.enroll(given, &policy.services, &mut self.counters);
         if enrolled.is_err() {

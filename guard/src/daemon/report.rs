@@ -27,6 +27,8 @@ impl Daemon {
             last_reload: self.reloads.last.clone(),
             interfaces: self.guarding.guarded(),
             unguarded,
+            exits: self.guarding.exits().entries(),
+            flows: self.flows.count()?,
             services: policy
                 .services
                 .iter()
@@ -70,9 +72,11 @@ impl Daemon {
         Ok(self.counters.link_types()?.into_iter().map(row).collect())
     }
 
-    /// The configuration's warnings, and those about what was seen on the wire.
+    /// The configuration's warnings, and those about this host and what was seen on the wire.
     fn all_warnings(&self) -> Result<Vec<String>, KernelError> {
         let mut warnings = self.warnings.clone();
+        warnings.extend(self.guarding.exits().warnings());
+        warnings.extend(self.flows.warnings());
         for (link_type, count) in self.counters.link_types()? {
             if link_type.hides_packets() {
                 warnings.push(format!(

@@ -13,11 +13,14 @@ use nix::{
 };
 use tracing::{info, warn};
 
-use super::{KernelError, detach::detach};
+use super::{KernelError, detach::detach, egress};
 use crate::instance::{BPFFS, Instance, all_pins};
 
 /// The directory inside an instance's that holds its links.
 pub(crate) const LINKS: &str = "links";
+
+/// The directory inside an instance's for what is attached to packets that leave.
+pub(super) const EGRESS: &str = "egress";
 
 /// An instance's pins, held by this process alone. Dropped before they are kept, they are removed again.
 pub(crate) struct PinDirectory {
@@ -39,7 +42,7 @@ impl PinDirectory {
         Ok(Self { path, kept: false, _lock: lock })
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -64,7 +67,7 @@ impl PinDirectory {
     fn abandon(&self) -> Result<(), KernelError> {
         let links = self.links();
         match fs::read_dir(&links).map(Iterator::count) {
-            Ok(0) => remove_all(&self.path),
+            Ok(0) => egress::detach_all(&self.path(EGRESS)).and_then(|()| remove_all(&self.path)),
             Ok(_) => Ok(()),
             Err(error) => Err(KernelError::Pin { action: "reading", path: links, error }),
         }
@@ -90,7 +93,9 @@ pub(crate) fn remove_pins(instance: &Instance) -> Result<bool, KernelError> {
         return Ok(false);
     }
     let _lock = lock(instance, &path)?;
+    // As long as anything is dropped, answers are known.
     detach_all(&path.join(LINKS))?;
+    egress::detach_all(&path.join(EGRESS))?;
     remove_all(&path)?;
     Ok(true)
 }

@@ -3,7 +3,7 @@
 //! The gates are per CPU and not atomic: only a run on their own CPU, with bottom halves off as test_run has them, may
 //! touch them.
 
-use std::{io, sync::mpsc, thread, time::Duration};
+use std::{sync::mpsc, thread, time::Duration};
 
 use aya::{
     Ebpf,
@@ -22,10 +22,7 @@ use nix::{
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tracing::warn;
 
-use super::{
-    KernelError,
-    bpffs::{PinDirectory, remove_pin},
-};
+use super::{KernelError, bpffs::PinDirectory};
 
 /// What has been held for as long as a gate stays shut.
 pub(crate) const FLUSH_AGE: Duration = Duration::from_millis(GATE_SHUT_MS as u64);
@@ -88,20 +85,15 @@ impl Flusher {
     }
 }
 
-/// Opens the flush program a second time, for the thread to own; aya hands out no program by value.
+/// Opens the flush program a second time, for the thread to own.
 fn reopen(ebpf: &mut Ebpf, pins: &PinDirectory) -> Result<Xdp, KernelError> {
-    let failed = |source| KernelError::Verifier { program: names::PROGRAM_FLUSH, source };
-    let path = pins.path(names::PROGRAM_FLUSH);
-    // One that a crash left behind.
-    remove_pin(&path)?;
-    super::program(ebpf, names::PROGRAM_FLUSH)?.pin(&path).map_err(|error| KernelError::Pin {
-        action: "pinning",
-        path: path.clone(),
-        error: io::Error::other(error),
-    })?;
-    let reopened = Xdp::from_pin(&path, XdpAttachType::Interface).map_err(failed);
-    remove_pin(&path)?;
-    reopened
+    let loaded: &mut Xdp = super::program(ebpf, names::PROGRAM_FLUSH)?;
+    super::reopen(
+        names::PROGRAM_FLUSH,
+        pins,
+        |path| loaded.pin(path),
+        |path| Xdp::from_pin(path, XdpAttachType::Interface),
+    )
 }
 
 /// Runs the program on every CPU that is online; returns what went wrong.

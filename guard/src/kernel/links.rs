@@ -24,6 +24,7 @@ use super::{
     KernelError,
     bpffs::{LINKS, PinDirectory},
     detach::detach,
+    egress::EgressError,
     state,
 };
 use crate::{
@@ -45,6 +46,10 @@ pub(crate) enum AttachError {
     Occupied { interface: String, holder: String },
     #[error("interface `{interface}` is gone")]
     Gone { interface: String },
+    #[error(
+        "packets that leave interface `{interface}` can't be noted, so answers to this host's own connections would be dropped"
+    )]
+    Egress { interface: String, source: EgressError },
     #[error("interface `{interface}` takes no program in {mode} mode")]
     Refused { interface: String, mode: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error(transparent)]

@@ -32,6 +32,20 @@ impl<const COUNT: usize> Words<COUNT> {
         self.words()[place].store(value, Ordering::SeqCst);
     }
 
+    #[cfg(test)]
+    pub(super) fn load(&self, place: usize) -> u64 {
+        self.words()[place].load(Ordering::SeqCst)
+    }
+
+    /// Stores those words that are others than there.
+    pub(super) fn store_changed(&self, values: &[u64; COUNT]) {
+        for (word, value) in self.words().iter().zip(values) {
+            if word.load(Ordering::Relaxed) != *value {
+                word.store(*value, Ordering::SeqCst);
+            }
+        }
+    }
+
     fn words(&self) -> &[AtomicU64; COUNT] {
         // SAFETY: the mapping begins on a page, is as long as the words are and lives as long as `self`; nobody else in
         // this process maps it, and the kernel program only reads whole words.

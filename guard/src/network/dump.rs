@@ -4,7 +4,7 @@
 
 use std::{
     io,
-    os::fd::AsRawFd as _,
+    os::fd::{AsRawFd as _, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -48,9 +48,8 @@ pub(super) fn dump(
     request: &[u8],
     mut take: impl FnMut(&[u8]) -> Result<(), DecodeError>,
 ) -> io::Result<()> {
-    let kernel = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
-    setsockopt(&kernel, sockopt::ReceiveTimeout, &TimeVal::seconds(SILENCE_MAX_S))?;
-    send(kernel.as_raw_fd(), &question(message_type, request), MsgFlags::empty())?;
+    let kernel = open(protocol)?;
+    send(kernel.as_raw_fd(), &question(message_type, NLM_F_DUMP, request), MsgFlags::empty())?;
     let started = Instant::now();
     let mut buffer = vec![0; DATAGRAM_MAX];
     while started.elapsed() < LIST_MAX {
@@ -68,13 +67,20 @@ pub(super) fn dump(
     Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel did not finish the list"))
 }
 
+/// Opens a way to a part of the kernel, which is not waited for for ever.
+pub(super) fn open(protocol: SockProtocol) -> io::Result<OwnedFd> {
+    let kernel = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+    setsockopt(&kernel, sockopt::ReceiveTimeout, &TimeVal::seconds(SILENCE_MAX_S))?;
+    Ok(kernel)
+}
+
 /// Puts a header before a request.
-fn question(message_type: u16, request: &[u8]) -> Vec<u8> {
+pub(super) fn question(message_type: u16, flags: u16, request: &[u8]) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     let mut question = vec![0; header.buffer_len()];
     header.length = u32::try_from(question.len() + request.len()).expect("requests are a few bytes long");
     header.message_type = message_type;
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.flags = NLM_F_REQUEST | flags;
     header.emit(&mut question);
     question.extend(request);
     question

@@ -74,6 +74,13 @@ impl Interface {
         Some(Self { index, name, kind: Kind::read(link), addresses, xdp: xdp(link), in_bond })
     }
 
+    /// Returns an Ethernet interface without addresses.
+    #[cfg(test)]
+    pub(crate) fn sample(index: u32, name: &str) -> Self {
+        let (name, addresses) = (name.to_owned(), Vec::new());
+        Self { index, name, kind: Kind::Ethernet, addresses, xdp: None, in_bond: false }
+    }
+
     /// Tells whether the interface is one that `*` stands for: a card or a bond, but no bond's member.
     pub(crate) fn is_physical(&self) -> bool {
         matches!(self.kind, Kind::Physical | Kind::Bond) && !self.in_bond

@@ -75,7 +75,7 @@ pub(crate) fn read_listening() -> Result<Listening, NetworkError> {
 }
 
 fn read_states(states: fn(&Transport) -> StateFlags) -> Result<Sockets, NetworkError> {
-    let ephemeral = ephemeral_ports().map_err(|source| NetworkError::Setting { path: EPHEMERAL_PORTS, source })?;
+    let ephemeral = ephemeral_ports()?;
     let mut sockets = Sockets::default();
     for transport in TRANSPORTS {
         for (family, any) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
@@ -120,10 +120,13 @@ impl Sockets {
 }
 
 /// The ports from which the kernel takes one for a socket that asks for none.
-fn ephemeral_ports() -> io::Result<RangeInclusive<u16>> {
-    let text = fs::read_to_string(EPHEMERAL_PORTS)?;
-    parse_range(&text)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` is no range", text.trim())))
+pub(crate) fn ephemeral_ports() -> Result<RangeInclusive<u16>, NetworkError> {
+    let read = || {
+        let text = fs::read_to_string(EPHEMERAL_PORTS)?;
+        parse_range(&text)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("`{}` is no range", text.trim())))
+    };
+    read().map_err(|source| NetworkError::Setting { path: EPHEMERAL_PORTS, source })
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {

@@ -1,5 +1,7 @@
 //! Which addresses a list covers, however its prefixes overlap.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 /// The addresses that some prefixes cover, each family on its own, as ranges with both ends in them, in order, that
@@ -47,10 +49,23 @@ impl Ranges {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
+    /// Tells whether an address is covered.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => contains(&self.v4, address.to_bits()),
+            IpAddr::V6(address) => contains(&self.v6, address.to_bits()),
+        }
+    }
+
     fn merge(&mut self) {
         merge(&mut self.v4, |last| last.saturating_add(1));
         merge(&mut self.v6, |last| last.saturating_add(1));
     }
+}
+
+fn contains<T: Copy + Ord>(ranges: &[(T, T)], number: T) -> bool {
+    let behind = ranges.partition_point(|(first, _)| *first <= number);
+    behind.checked_sub(1).is_some_and(|at| number <= ranges[at].1)
 }
 
 fn remove_repeats<T: PartialEq>(sorted: &mut Vec<T>) -> usize {
@@ -103,6 +118,28 @@ mod tests {
             assert_eq!(ranges(text), Ranges { v4: v4.to_vec(), v6: v6.to_vec() }, "{text}");
             assert_eq!(ranges(text).is_empty(), text.is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_is_covered_from_the_first_to_the_last() {
+        let ranges = ranges("10.0.0.4/30 10.0.0.9/32 255.255.255.255/32 2001:db8::/127 ::ffff:0:0/96");
+        for (address, covered) in [
+            ("10.0.0.3", false),
+            ("10.0.0.4", true),
+            ("10.0.0.7", true),
+            ("10.0.0.8", false),
+            ("10.0.0.9", true),
+            ("10.0.0.10", false),
+            ("0.0.0.0", false),
+            ("255.255.255.255", true),
+            ("2001:db8::", true),
+            ("2001:db8::1", true),
+            ("2001:db8::2", false),
+            ("::", false),
+        ] {
+            assert_eq!(ranges.contains(address.parse().unwrap()), covered, "{address}");
+        }
+        assert!(!Ranges::default().contains("10.0.0.1".parse().unwrap()));
     }
 
     #[test]

@@ -22,7 +22,9 @@ use nix::{
 use super::frames::{SERVICE_PORT, Sent};
 use crate::{
     instance::{BPFFS, Instance},
-    kernel::{Counters, Generations, KernelError, LoadOptions, bpffs::PinDirectory, load_programs, privileges},
+    kernel::{
+        Counters, Egress, Flows, Generations, KernelError, LoadOptions, bpffs::PinDirectory, load_programs, privileges,
+    },
     policy::{Mode, Policy, Protocol},
     samples,
 };
@@ -41,42 +43,38 @@ pub(crate) fn policy(allow: &[IpNet], deny: &[IpNet], service: &[IpNet]) -> Poli
 pub(crate) struct Machine {
     pub(crate) generations: Generations,
     pub(crate) counters: Counters,
+    pub(crate) egress: Egress,
+    pub(crate) flows: Flows,
     /// What was installed last.
     in_force: Option<Policy>,
     ebpf: Ebpf,
     instance: Instance,
     /// Goes with the machine, unless another has it now.
-    pins: Option<PinDirectory>,
+    pub(crate) pins: Option<PinDirectory>,
 }
 
 impl Machine {
     /// Loads the program on a thread and gives it to the test; everything ends with the thread.
     pub(crate) fn run(test: impl FnOnce(&mut Self) + Send) {
-        Self::run_after(|| {}, test);
+        in_own_namespaces(|| test(&mut Self::instance()));
     }
 
     /// Does so with no other capabilities than guard asks for.
     pub(crate) fn run_unprivileged(test: impl FnOnce(&mut Self) + Send) {
-        Self::run_after(keep_guards_capabilities, test);
+        in_own_namespaces(|| {
+            keep_guards_capabilities();
+            test(&mut Self::instance());
+        });
     }
 
-    fn run_after(prepare: fn(), test: impl FnOnce(&mut Self) + Send) {
-        static MACHINES: AtomicU32 = AtomicU32::new(0);
-        assert!(geteuid().is_root(), "this test needs root: it loads the program into the kernel");
-        let result = thread::scope(|scope| {
-            let run = || {
-                enter_own_namespaces();
-                prepare();
-                let instance = Instance {
-                    name: format!("test-{}-{}", process::id(), MACHINES.fetch_add(1, Ordering::Relaxed)),
-                    state_dir: "/nonexistent".into(),
-                    runtime_dir: "/nonexistent".into(),
-                };
-                test(&mut Self::load(instance));
-            };
-            scope.spawn(run).join()
-        });
-        result.unwrap_or_else(|panicked| panic::resume_unwind(panicked));
+    /// Loads the program as a guard of a name of its own, beside any that this thread has loaded.
+    pub(crate) fn instance() -> Self {
+        static LOADED: AtomicU32 = AtomicU32::new(0);
+        Self::load(Instance {
+            name: format!("test-{}-{}", process::id(), LOADED.fetch_add(1, Ordering::Relaxed)),
+            state_dir: "/nonexistent".into(),
+            runtime_dir: "/nonexistent".into(),
+        })
     }
 
     fn load(instance: Instance) -> Self {
@@ -91,6 +89,8 @@ impl Machine {
         Ok(Self {
             generations: Generations::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
+            egress: Egress::open(&mut ebpf, &pins)?,
+            flows: Flows::take(&mut ebpf)?,
             in_force: None,
             ebpf,
             instance,
@@ -104,6 +104,12 @@ impl Machine {
         pins.keep();
         drop(pins);
         std::mem::replace(self, Self::load(self.instance.clone()))
+    }
+
+    /// Ends, and loads the program again for what its pins hold.
+    pub(crate) fn restarted(mut self) -> Self {
+        drop(self.restart());
+        self
     }
 
     /// Installs a policy, as a reload does: what did not change is copied from the one before.
@@ -145,6 +151,17 @@ impl Machine {
         let result = program.test_run(options).unwrap_or_else(|error| panic!("{sent:?} from {source}: {error}"));
         result.return_value
     }
+}
+
+/// Runs a test on a thread with mounts, a network and file descriptors of its own.
+pub(crate) fn in_own_namespaces(test: impl FnOnce() + Send) {
+    assert!(geteuid().is_root(), "this test needs root: it loads the program into the kernel");
+    let run = || {
+        enter_own_namespaces();
+        test();
+    };
+    let result = thread::scope(|scope| scope.spawn(run).join());
+    result.unwrap_or_else(|panicked| panic::resume_unwind(panicked));
 }
 
 /// Leaves the process' mounts, network and file descriptors, for good.

@@ -1,0 +1,221 @@
+//! Flows that this host opened, as far as the kernel program can't tell by itself: what was open before it came, which ports are
+//! listened on, and who must not come back.
+
+mod cut;
+mod open;
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use guard_common::flow::FlowKey;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::{info, warn};
+
+use crate::{
+    kernel::{Flows, KernelError},
+    network::{
+        conntrack,
+        reach::Routes,
+        sockets::{self, Listening},
+    },
+    policy::{DefaultVerdict, ListChange, Policy},
+};
+use cut::Admitted;
+use open::{Open, PortPolicy, leads_outside};
+
+/// The flows and ports that the kernel program knows, and who tells it. All that takes time runs on blocking threads.
+pub(super) struct OwnFlows {
+    shared: Arc<Shared>,
+    refreshing: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    kernel: Flows,
+    /// Ports by which strangers reach what is behind this host, as of the last time that the tracker was read. Who holds it
+    /// may tell the kernel of ports.
+    entered_by: Mutex<Listening>,
+    /// Why not every port that is listened on is known.
+    ports_trouble: Mutex<Option<String>>,
+    /// Why flows through this host are not known that were open before.
+    tracker_trouble: Mutex<Option<String>>,
+}
+
+/// What a switch from one policy to another means for flows.
+pub(super) struct Switch {
+    before: Arc<Policy>,
+    now: Arc<Policy>,
+    /// Whether some list is another.
+    lists: bool,
+    exits: BTreeSet<u32>,
+}
+
+impl OwnFlows {
+    pub(super) fn new(kernel: Flows) -> Self {
+        let shared = Shared {
+            kernel,
+            entered_by: Mutex::default(),
+            ports_trouble: Mutex::default(),
+            tracker_trouble: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), refreshing: None }
+    }
+
+    /// Tells the kernel of ports before any packet that leaves is noted: what leaves one that is listened on may be an answer.
+    pub(super) async fn learn_ports(&self, exits: BTreeSet<u32>) -> anyhow::Result<()> {
+        self.run(move |shared| shared.learn(&exits).map(drop)).await
+    }
+
+    /// Takes over the table of an earlier run, without flows that this host did not open, and notes what is open. To be done once
+    /// packets that leave are noted, and before any that comes in is judged.
+    pub(super) async fn take_over(&self, policy: &Policy, exits: BTreeSet<u32>) -> anyhow::Result<()> {
+        let ports = PortPolicy::of(policy);
+        self.run(move |shared| {
+            let open = shared.learn(&exits)?;
+            shared.kernel.remove(open.strangers())?;
+            shared.remember(&open, &ports)
+        })
+        .await
+    }
+
+    /// Notes what is open, for a policy that is about to come into force.
+    pub(super) async fn fill(&self, policy: &Policy, exits: BTreeSet<u32>) -> anyhow::Result<()> {
+        let ports = PortPolicy::of(policy);
+        self.run(move |shared| shared.remember(&shared.learn(&exits)?, &ports)).await
+    }
+
+    /// Tells whether a policy remembers flows that another does not.
+    pub(super) fn must_fill(in_force: &Policy, next: &Policy) -> bool {
+        PortPolicy::of(in_force) != PortPolicy::of(next)
+    }
+
+    /// Follows a switch that was just made: notes what was opened around it, and forgets the flows of whom it cut.
+    pub(super) fn follow(&self, switch: Switch) -> JoinHandle<anyhow::Result<()>> {
+        let shared = Arc::clone(&self.shared);
+        spawn_blocking(move || shared.follow(&switch))
+    }
+
+    /// Tells the kernel of the ports that are listened on by now, unless that is still being done; only where it asks.
+    pub(super) fn refresh(&mut self, policy: &Policy) {
+        let is_idle = self.refreshing.as_ref().is_none_or(JoinHandle::is_finished);
+        if policy.default == DefaultVerdict::Drop && is_idle {
+            let shared = Arc::clone(&self.shared);
+            self.refreshing = Some(spawn_blocking(move || shared.refresh()));
+        }
+    }
+
+    pub(super) fn count(&self) -> Result<usize, KernelError> {
+        self.shared.kernel.count()
+    }
+
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let Shared { ports_trouble, tracker_trouble, .. } = &*self.shared;
+        [ports_trouble, tracker_trouble].into_iter().filter_map(|trouble| lock(trouble).clone())
+    }
+
+    async fn run(&self, work: impl FnOnce(&Shared) -> anyhow::Result<()> + Send + 'static) -> anyhow::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        spawn_blocking(move || work(&shared)).await.context("looking at what is open")?
+    }
+}
+
+impl Switch {
+    pub(super) fn new(before: Arc<Policy>, now: Arc<Policy>, lists: &[ListChange], exits: BTreeSet<u32>) -> Self {
+        Self { before, now, lists: lists.iter().any(|change| !change.is_empty()), exits }
+    }
+}
+
+impl Shared {
+    /// Reads what is open, and tells the kernel of ports.
+    fn learn(&self, exits: &BTreeSet<u32>) -> anyhow::Result<Open> {
+        let mut entered_by = lock(&self.entered_by);
+        let (open, trouble) = read(exits)?;
+        self.kernel.set_listening(&open.answering.tcp, &open.answering.udp);
+        *entered_by = open.entered_by.clone();
+        complain(&self.tracker_trouble, trouble);
+        Ok(open)
+    }
+
+    fn remember(&self, open: &Open, ports: &PortPolicy) -> anyhow::Result<()> {
+        let added = self.kernel.add(open.to_remember(ports))?;
+        if added > 0 {
+            info!("{added} flows were open before they could be noted");
+        }
+        Ok(())
+    }
+
+    fn refresh(&self) {
+        let entered_by = lock(&self.entered_by);
+        let trouble = match sockets::read_listening() {
+            Ok(mut listening) => {
+                listening.tcp.extend(&entered_by.tcp);
+                listening.udp.extend(&entered_by.udp);
+                self.kernel.set_listening(&listening.tcp, &listening.udp);
+                None
+            }
+            Err(error) => Some(format!("which ports are listened on is not known: {:#}", anyhow::Error::from(error))),
+        };
+        complain(&self.ports_trouble, trouble);
+    }
+
+    fn follow(&self, Switch { before, now, lists, exits }: &Switch) -> anyhow::Result<()> {
+        if OwnFlows::must_fill(before, now) {
+            self.remember(&self.learn(exits)?, &PortPolicy::of(now))?;
+        }
+        if *lists {
+            let started = Instant::now();
+            let [before, now] = [before, now].map(|policy| Admitted::by(policy));
+            let cut = self.cut(exits, |address| now.cuts(&before, address))?;
+            if cut > 0 {
+                info!("{cut} flows of sources that were cut are forgotten, in {:?}", started.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the flows of addresses that were cut; returns how many there were.
+    ///
+    /// First the kernel learns of all ports by which anybody may be connected, so that no answer to a connection that still
+    /// stands is noted for a flow again.
+    fn cut(&self, exits: &BTreeSet<u32>, is_cut: impl Fn(IpAddr) -> bool) -> anyhow::Result<usize> {
+        let learned = self.learn(exits);
+        let is_cut = |key: &FlowKey| is_cut(IpAddr::from(key.remote).to_canonical());
+        // The second time for a packet that was on its way past the ports meanwhile.
+        let cut = self.kernel.remove(is_cut)? + self.kernel.remove(is_cut)?;
+        learned.map(|_| cut)
+    }
+}
+
+/// Reads what is open; without the tracker, as far as sockets tell, and says so.
+fn read(exits: &BTreeSet<u32>) -> anyhow::Result<(Open, Option<String>)> {
+    let (tracked, trouble) = match conntrack::read() {
+        Ok(tracked) => (tracked, None),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            (Vec::new(), Some(format!("flows that were opened through this host before are not known: {error:#}")))
+        }
+    };
+    let mut routes = Routes::open()?;
+    let open = Open::of(sockets::read()?, &tracked, &sockets::ephemeral_ports()?, |address| {
+        Ok(leads_outside(address, routes.reach(address)?, |interface| exits.contains(&interface)))
+    })?;
+    Ok((open, trouble))
+}
+
+/// Notes what is the matter, and says it where that is news.
+fn complain(known: &Mutex<Option<String>>, trouble: Option<String>) {
+    let mut known = lock(known);
+    if let Some(trouble) = trouble.as_ref().filter(|_| *known != trouble) {
+        warn!("{trouble}");
+    }
+    *known = trouble;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind it is whole at any moment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

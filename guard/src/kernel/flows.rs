@@ -1,0 +1,99 @@
+//! Flows that this host opened, and the ports on which something listens: what the daemon tells the program for packets that
+//! leave.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
+
+use aya::{Ebpf, maps::Map};
+use guard_common::{
+    flow::{Flow, FlowKey},
+    names,
+    records::{LISTENING_WORDS, listening_bit},
+};
+use nix::time::{ClockId, clock_gettime};
+
+use super::{KernelError, words::Words};
+
+/// The kernel's table of flows, and that of ports.
+pub(crate) struct Flows {
+    table: OwnedFd,
+    listening: Words<LISTENING_WORDS>,
+}
+
+impl Flows {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let table = match ebpf.take_map(names::FLOWS) {
+            Some(Map::LruHashMap(table)) => table.fd().as_fd().try_clone_to_owned().map_err(failed)?,
+            _ => return Err(KernelError::Missing(names::FLOWS)),
+        };
+        Ok(Self { table, listening: Words::take(ebpf, names::LISTENING)? })
+    }
+
+    /// Notes flows as if they were opened now, with what admits their later fragments, and leaves those alone that are there;
+    /// returns how many are new.
+    pub(crate) fn add(&self, keys: impl IntoIterator<Item = FlowKey>) -> Result<usize, KernelError> {
+        let now_ns = now_ns();
+        let add = |key: &FlowKey| super::bpf::add(self.table.as_fd(), key, &Flow::opened(key, now_ns)).map_err(failed);
+        let mut added = 0;
+        for key in keys {
+            added += usize::from(add(&key)?);
+            add(&key.of_fragments())?;
+        }
+        Ok(added)
+    }
+
+    /// Takes flows out; returns how many. One that is noted meanwhile may stay.
+    pub(crate) fn remove(&self, mut is_unwanted: impl FnMut(&FlowKey) -> bool) -> Result<usize, KernelError> {
+        let mut unwanted = Vec::new();
+        self.for_each(|key, _| {
+            if is_unwanted(key) {
+                unwanted.push(*key);
+            }
+        })?;
+        let mut removed = 0;
+        for key in &unwanted {
+            removed += usize::from(super::bpf::remove(self.table.as_fd(), key).map_err(failed)?);
+        }
+        Ok(removed)
+    }
+
+    /// Counts the flows to which answers may still come.
+    pub(crate) fn count(&self) -> Result<usize, KernelError> {
+        let now_ns = now_ns();
+        let mut count = 0;
+        self.for_each(|key, flow| count += usize::from(key.fragments == 0 && flow.is_alive(now_ns)))?;
+        Ok(count)
+    }
+
+    /// Has just these ports be those on which something listens. Only words that differ are written.
+    pub(crate) fn set_listening(&self, tcp: &BTreeSet<u16>, udp: &BTreeSet<u16>) {
+        let mut words = [0; LISTENING_WORDS];
+        for (is_tcp, ports) in [(true, tcp), (false, udp)] {
+            for port in ports {
+                let (word, bit) = listening_bit(is_tcp, *port);
+                words[word as usize] |= bit;
+            }
+        }
+        self.listening.store_changed(&words);
+    }
+
+    fn for_each(&self, visit: impl FnMut(&FlowKey, &Flow)) -> Result<(), KernelError> {
+        super::bpf::for_each(self.table.as_fd(), visit).map_err(failed)
+    }
+}
+
+fn failed(error: io::Error) -> KernelError {
+    KernelError::map(names::FLOWS)(error)
+}
+
+/// The time of the program's clock.
+fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).expect("every Linux has a coarse clock");
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -167,6 +167,9 @@ pub fn leaving<P: Ports>(packet: &Packet, ports: &P) -> Leaving {
 }
 
 impl Flow {
+    /// A flow whose peer was cut: no packet from here keeps it alive, and only a TCP SYN opens it again.
+    pub const CUT: Self = Self { ends_ns: 0, closed_here: 1 };
+
     /// Returns a flow that a packet opens now.
     #[inline(always)]
     pub const fn opened(key: &FlowKey, now_ns: u64) -> Self {

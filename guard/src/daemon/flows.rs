@@ -76,7 +76,7 @@ impl OwnFlows {
         let ports = PortPolicy::of(policy);
         self.run(move |shared| {
             let open = shared.learn(&exits)?;
-            shared.kernel.remove(open.strangers())?;
+            shared.kernel.cut(open.strangers())?;
             shared.remember(&open, &ports)
         })
         .await
@@ -93,7 +93,7 @@ impl OwnFlows {
         PortPolicy::of(in_force) != PortPolicy::of(next)
     }
 
-    /// Follows a switch that was just made: notes what was opened around it, and forgets the flows of whom it cut.
+    /// Follows a switch that was just made: notes what was opened around it, and ends the flows of whom it cut.
     pub(super) fn follow(&self, switch: Switch) -> JoinHandle<anyhow::Result<()>> {
         let shared = Arc::clone(&self.shared);
         spawn_blocking(move || shared.follow(&switch))
@@ -171,13 +171,13 @@ impl Shared {
             let [before, now] = [before, now].map(|policy| Admitted::by(policy));
             let cut = self.cut(exits, |address| now.cuts(&before, address))?;
             if cut > 0 {
-                info!("{cut} flows of sources that were cut are forgotten, in {:?}", started.elapsed());
+                info!("{cut} flows of sources that were cut are ended, in {:?}", started.elapsed());
             }
         }
         Ok(())
     }
 
-    /// Forgets the flows of addresses that were cut; returns how many there were.
+    /// Ends the flows of addresses that were cut; returns how many there were.
     ///
     /// First the kernel learns of all ports by which anybody may be connected, so that no answer to a connection that still
     /// stands is noted for a flow again.
@@ -185,7 +185,7 @@ impl Shared {
         let learned = self.learn(exits);
         let is_cut = |key: &FlowKey| is_cut(IpAddr::from(key.remote).to_canonical());
         // The second time for a packet that was on its way past the ports meanwhile.
-        let cut = self.kernel.remove(is_cut)? + self.kernel.remove(is_cut)?;
+        let cut = self.kernel.cut(is_cut)? + self.kernel.cut(is_cut)?;
         learned.map(|_| cut)
     }
 }

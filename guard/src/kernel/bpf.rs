@@ -11,14 +11,14 @@ use std::{
 };
 
 const MAP_UPDATE_ELEM: libc::c_int = 2;
-const MAP_DELETE_ELEM: libc::c_int = 3;
 const OBJ_GET: libc::c_int = 7;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const MAP_LOOKUP_BATCH: libc::c_int = 24;
 const LINK_DETACH: libc::c_int = 34;
 
-/// Adds an element only where its key has none.
+/// Adds an element only where its key has none, and changes one only where it has.
 const BPF_NOEXIST: u64 = 1;
+const BPF_EXIST: u64 = 2;
 
 /// What a link on an interface says of itself: the head of `struct bpf_link_info`, and of its part about tcx.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,21 +95,19 @@ struct Element {
 
 /// Adds an element to a map whose keys are `K` and values `V`; false if the key has one already.
 pub(super) fn add<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
-    let (key, value) = ((&raw const *key) as u64, (&raw const *value) as u64);
-    let mut element = Element { map: map.as_raw_fd() as u32, padding: 0, key, value, flags: BPF_NOEXIST };
-    match bpf(MAP_UPDATE_ELEM, &mut element) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        added => added.map(|_| true),
-    }
+    update(map, key, value, BPF_NOEXIST, io::ErrorKind::AlreadyExists)
 }
 
-/// Takes an element out of a map whose keys are `K`; false if it has none there.
-pub(super) fn remove<K>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
-    let key = (&raw const *key) as u64;
-    let mut element = Element { map: map.as_raw_fd() as u32, padding: 0, key, value: 0, flags: 0 };
-    match bpf(MAP_DELETE_ELEM, &mut element) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        removed => removed.map(|_| true),
+/// Changes an element of a map whose keys are `K` and values `V`; false if the key has none.
+pub(super) fn change<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
+    update(map, key, value, BPF_EXIST, io::ErrorKind::NotFound)
+}
+
+fn update<K, V>(map: BorrowedFd<'_>, key: &K, value: &V, flags: u64, refusal: io::ErrorKind) -> io::Result<bool> {
+    let (key, value) = ((&raw const *key) as u64, (&raw const *value) as u64);
+    match bpf(MAP_UPDATE_ELEM, &mut Element { map: map.as_raw_fd() as u32, padding: 0, key, value, flags }) {
+        Err(error) if error.kind() == refusal => Ok(false),
+        updated => updated.map(|_| true),
     }
 }
 

@@ -45,19 +45,20 @@ impl Flows {
         Ok(added)
     }
 
-    /// Takes flows out; returns how many. One that is noted meanwhile may stay.
-    pub(crate) fn remove(&self, mut is_unwanted: impl FnMut(&FlowKey) -> bool) -> Result<usize, KernelError> {
+    /// Cuts flows off; returns how many. They stay as what is cut, so that a packet that leaves does not note them as new. One that is
+    /// noted meanwhile may be missed.
+    pub(crate) fn cut(&self, mut is_unwanted: impl FnMut(&FlowKey) -> bool) -> Result<usize, KernelError> {
         let mut unwanted = Vec::new();
-        self.for_each(|key, _| {
-            if is_unwanted(key) {
+        self.for_each(|key, flow| {
+            if *flow != Flow::CUT && is_unwanted(key) {
                 unwanted.push(*key);
             }
         })?;
-        let mut removed = 0;
+        let mut cut = 0;
         for key in &unwanted {
-            removed += usize::from(super::bpf::remove(self.table.as_fd(), key).map_err(failed)?);
+            cut += usize::from(super::bpf::change(self.table.as_fd(), key, &Flow::CUT).map_err(failed)?);
         }
-        Ok(removed)
+        Ok(cut)
     }
 
     /// Counts the flows to which answers may still come.

@@ -45,7 +45,9 @@ pub struct Flow {
     /// When answers cease to be ones: CLOCK_MONOTONIC (coarse).
     pub ends_ns: u64,
     /// Not 0 once this host has closed it.
-    pub closed_here: u64,
+    pub closed_here: u32,
+    /// Not 0 if a TCP SYN from here opened it: then it is nobody else's.
+    pub asked_here: u32,
 }
 
 const _: () = {
@@ -168,12 +170,22 @@ pub fn leaving<P: Ports>(packet: &Packet, ports: &P) -> Leaving {
 
 impl Flow {
     /// A flow whose peer was cut: no packet from here keeps it alive, and only a TCP SYN opens it again.
-    pub const CUT: Self = Self { ends_ns: 0, closed_here: 1 };
+    pub const CUT: Self = Self { ends_ns: 0, closed_here: 1, asked_here: 0 };
 
-    /// Returns a flow that a packet opens now.
+    /// Returns a flow that is known from now on, whoever opened it.
     #[inline(always)]
-    pub const fn opened(key: &FlowKey, now_ns: u64) -> Self {
-        Self { ends_ns: lasts_until(key, now_ns), closed_here: 0 }
+    pub const fn noted(key: &FlowKey, now_ns: u64) -> Self {
+        Self { ends_ns: lasts_until(key, now_ns), closed_here: 0, asked_here: 0 }
+    }
+
+    /// Returns what is known of a flow of which nothing was before a packet that leaves, if that is anything.
+    #[inline(always)]
+    pub const fn first(key: &FlowKey, leaving: Leaving, now_ns: u64) -> Option<Self> {
+        match leaving {
+            Leaving::Opens => Some(Self { asked_here: 1, ..Self::noted(key, now_ns) }),
+            Leaving::Continues => Some(Self::noted(key, now_ns)),
+            Leaving::Nothing | Leaving::Keeps | Leaving::Closes => None,
+        }
     }
 
     /// Returns the flow after a packet that leaves, if that changes it enough to be written.
@@ -181,9 +193,9 @@ impl Flow {
     pub const fn after_leaving(&self, key: &FlowKey, leaving: Leaving, now_ns: u64) -> Option<Self> {
         match leaving {
             Leaving::Nothing => None,
-            Leaving::Opens => Some(Self::opened(key, now_ns)),
+            Leaving::Opens => Self::first(key, leaving, now_ns),
             Leaving::Closes if self.closed_here != 0 => None,
-            Leaving::Closes => Some(Self { ends_ns: now_ns + CLOSING_NS, closed_here: 1 }),
+            Leaving::Closes => Some(Self { ends_ns: now_ns + CLOSING_NS, closed_here: 1, ..*self }),
             // Half-closed by this host, it goes on for as long as this host takes part in it.
             Leaving::Continues | Leaving::Keeps if self.closed_here != 0 => {
                 if self.is_alive(now_ns) {

@@ -66,13 +66,12 @@ fn note_packet(packet: &Packet) {
     }
     let Some(key) = FlowKey::of_outgoing(packet) else { return };
     let now_ns = now_ns();
-    let flow = match (maps::flow(&key), leaving) {
-        (Some(flow), _) => flow.after_leaving(&key, leaving, now_ns),
-        (None, Leaving::Opens | Leaving::Continues) => Some(Flow::opened(&key, now_ns)),
-        (None, _) => None,
+    let flow = match maps::flow(&key) {
+        Some(flow) => flow.after_leaving(&key, leaving, now_ns),
+        None => Flow::first(&key, leaving, now_ns),
     };
     let Some(flow) = flow else { return };
     maps::set_flow(&key, &flow);
     let fragments = key.of_fragments();
-    maps::set_flow(&fragments, &Flow::opened(&fragments, now_ns));
+    maps::set_flow(&fragments, &Flow::noted(&fragments, now_ns));
 }

@@ -203,8 +203,12 @@ pub(crate) fn set_pending(key: &PendingKey, ends_ns: u64) {
 pub(crate) fn flow(key: &FlowKey) -> Option<Flow> {
     // SAFETY: aligned words of the map's memory, which other CPUs may write; read one by one, whichever they are.
     unsafe {
-        let flow = FLOWS.get_ptr(key)?.cast::<u64>();
-        Some(Flow { ends_ns: flow.read_volatile(), closed_here: flow.add(1).read_volatile() })
+        let flow = FLOWS.get_ptr(key)?;
+        Some(Flow {
+            ends_ns: (&raw const (*flow).ends_ns).read_volatile(),
+            closed_here: (&raw const (*flow).closed_here).read_volatile(),
+            asked_here: (&raw const (*flow).asked_here).read_volatile(),
+        })
     }
 }
 

@@ -201,14 +201,14 @@ fn what_a_peer_ended_goes_on_if_this_host_does() {
 /// again by whatever the host still sends to the client.
 #[test]
 fn a_flow_that_is_over_and_closed_here_is_not_revived_by_what_this_host_still_sends() {
-    let over = Flow { ends_ns: 0, closed_here: 1 };
+    let over = Flow::CUT;
     for family in Family::BOTH {
         for packet in [family.tcp(OTHER_PORT, ACK), family.udp(OTHER_PORT), family.out(47)] {
             let key = FlowKey::of_outgoing(&packet).expect("it begins a flow");
             for leaving in [Leaving::Nothing, Leaving::Continues, Leaving::Keeps, Leaving::Closes] {
                 assert_eq!(over.after_leaving(&key, leaving, 1), None, "{family:?}, {leaving:?}");
             }
-            assert_eq!(over.after_leaving(&key, Leaving::Opens, 1), Some(Flow::opened(&key, 1)), "{family:?}");
+            assert_eq!(over.after_leaving(&key, Leaving::Opens, 1), Flow::first(&key, Leaving::Opens, 1), "{family:?}");
             assert!(!over.is_alive(0), "{family:?}");
         }
     }

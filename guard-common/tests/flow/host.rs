@@ -144,12 +144,12 @@ impl Host {
         let (Some(key), true) = (FlowKey::of_outgoing(packet), leaving != Leaving::Nothing) else { return };
         let flow = match self.flows.get(&key) {
             Some(flow) => flow.after_leaving(&key, leaving, self.now_ns),
-            None => matches!(leaving, Leaving::Opens | Leaving::Continues).then(|| Flow::opened(&key, self.now_ns)),
+            None => Flow::first(&key, leaving, self.now_ns),
         };
         let Some(flow) = flow else { return };
         self.flows.insert(key, flow);
         let fragments = key.of_fragments();
-        self.flows.insert(fragments, Flow::opened(&fragments, self.now_ns));
+        self.flows.insert(fragments, Flow::noted(&fragments, self.now_ns));
     }
 
     /// Tells whether a packet that comes in is an answer, and notes what it ends.

@@ -36,7 +36,7 @@ impl Flows {
     /// returns how many are new.
     pub(crate) fn add(&self, keys: impl IntoIterator<Item = FlowKey>) -> Result<usize, KernelError> {
         let now_ns = now_ns();
-        let add = |key: &FlowKey| super::bpf::add(self.table.as_fd(), key, &Flow::opened(key, now_ns)).map_err(failed);
+        let add = |key: &FlowKey| super::bpf::add(self.table.as_fd(), key, &Flow::noted(key, now_ns)).map_err(failed);
         let mut added = 0;
         for key in keys {
             added += usize::from(add(&key)?);
@@ -45,12 +45,12 @@ impl Flows {
         Ok(added)
     }
 
-    /// Cuts flows off; returns how many. They stay as what is cut, so that a packet that leaves does not note them as new. One that is
-    /// noted meanwhile may be missed.
+    /// Cuts flows off, but for those that a SYN from here opened; returns how many. They stay as what is cut, so that a packet that
+    /// leaves does not note them as new. One that is noted meanwhile may be missed.
     pub(crate) fn cut(&self, mut is_unwanted: impl FnMut(&FlowKey) -> bool) -> Result<usize, KernelError> {
         let mut unwanted = Vec::new();
         self.for_each(|key, flow| {
-            if *flow != Flow::CUT && is_unwanted(key) {
+            if *flow != Flow::CUT && flow.asked_here == 0 && is_unwanted(key) {
                 unwanted.push(*key);
             }
         })?;

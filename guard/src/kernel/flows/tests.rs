@@ -52,7 +52,7 @@ fn what_is_added_lasts_as_if_it_were_opened_now() {
 fn what_is_there_is_left_alone() {
     Machine::run(|machine| {
         let flows = &machine.flows;
-        let closed = Flow { ends_ns: 1, closed_here: 1 };
+        let closed = Flow { ends_ns: 1, ..Flow::CUT };
         assert!(crate::kernel::bpf::add(flows.table.as_fd(), &key(1), &closed).unwrap());
         assert_eq!(flows.add([key(1), key(2)]).unwrap(), 1);
         assert_eq!(find(flows, key(1)), Some(closed));
@@ -64,12 +64,15 @@ fn what_is_there_is_left_alone() {
 fn those_that_are_unwanted_are_cut_and_no_others() {
     Machine::run(|machine| {
         let flows = &machine.flows;
+        let asked = Flow { asked_here: 1, ..Flow::noted(&key(1_001), now_ns()) };
+        assert!(crate::kernel::bpf::add(flows.table.as_fd(), &key(1_001), &asked).unwrap());
         flows.add((0..1_000).map(key)).unwrap();
         let is_odd = |key: &FlowKey| key.remote[15] % 2 == 1;
         // Each has an entry for its fragments.
         assert_eq!(flows.cut(is_odd).unwrap(), 1_000);
         assert_eq!(flows.cut(is_odd).unwrap(), 0);
-        assert_eq!(flows.count().unwrap(), 500);
+        assert_eq!(flows.count().unwrap(), 501);
+        assert_eq!(find(flows, key(1_001)), Some(asked), "this host asked for it");
         assert_eq!(find(flows, key(1)), Some(Flow::CUT));
         assert!(find(flows, key(2)).is_some_and(|flow| flow.is_alive(now_ns())));
         // What is read of sockets later does not bring them back.

@@ -51,14 +51,22 @@ impl fmt::Display for Cell {
 
 /// Runs a test in all cells at the same time; panics with the names of those in which it failed.
 pub fn in_each_cell(test: impl Fn(Cell) + Sync) {
-    let cells = ["native", "generic"].map(|xdp_mode| Family::ALL.map(|family| Cell { family, xdp_mode }));
-    let test = &test;
+    in_each_of(&["native", "generic"], &test);
+}
+
+/// Runs a test in the native cells, as [`in_each_cell`] does: for what is decided behind the choice of the XDP mode.
+pub fn in_each_family(test: impl Fn(Cell) + Sync) {
+    in_each_of(&["native"], &test);
+}
+
+fn in_each_of(xdp_modes: &[&'static str], test: &(impl Fn(Cell) + Sync)) {
+    let cells = xdp_modes.iter().map(|xdp_mode| Family::ALL.map(|family| Cell { family, xdp_mode }));
     let failed: Vec<String> = thread::scope(|scope| {
         let start = |cell: Cell| {
             let named = thread::Builder::new().name(cell.to_string());
             (cell, named.spawn_scoped(scope, move || test(cell)).expect("a thread can be started"))
         };
-        let running: Vec<_> = cells.into_iter().flatten().map(start).collect();
+        let running: Vec<_> = cells.flatten().map(start).collect();
         running.into_iter().filter_map(|(cell, running)| running.join().is_err().then(|| cell.to_string())).collect()
     });
     assert!(failed.is_empty(), "failed in {}", failed.join(" and "));

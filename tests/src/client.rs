@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -40,6 +41,12 @@ pub fn connects_each(host: &Host, sources: &[IpAddr], destination: SocketAddr, l
 pub fn http_get(host: &Host, source: IpAddr, destination: SocketAddr, limit: Duration) -> io::Result<String> {
     let deadline = Instant::now() + limit;
     let mut stream = connect(host, source, destination, limit)?;
+    http_get_on(&mut stream, destination, deadline.saturating_duration_since(Instant::now()))
+}
+
+/// Fetches `/` by HTTP over a connection that is open, as its last request; fails as [`http_get`] does.
+pub fn http_get_on(stream: &mut TcpStream, destination: SocketAddr, limit: Duration) -> io::Result<String> {
+    let deadline = Instant::now() + limit;
     write!(stream, "GET / HTTP/1.1\r\nHost: {destination}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     let mut chunk = [0; 4096];
@@ -79,6 +86,41 @@ pub fn udp_exchange(
         }
         Err(error) if is_timeout(&error) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Sends echo requests, so long apart, through the kernel's own ping socket (icmp(7), `ping_group_range`), and returns how
+/// many are answered before the last one's limit is over.
+pub fn ping(
+    host: &Host,
+    source: IpAddr,
+    destination: IpAddr,
+    requests: u16,
+    apart: Duration,
+    limit: Duration,
+) -> io::Result<u16> {
+    host.sysctl("net/ipv4/ping_group_range", "0 0");
+    let (domain, protocol, kind) = match destination {
+        IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, 8),
+        IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6, 128),
+    };
+    let socket = host.enter(|| Socket::new(domain, Type::DGRAM, Some(protocol)))?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect(&SocketAddr::new(destination, 0).into())?;
+    for sequence in 0..requests {
+        // The kernel fills in the checksum and the identifier.
+        let [high, low] = sequence.to_be_bytes();
+        socket.send(&[kind, 0, 0, 0, 0, 0, high, low])?;
+        thread::sleep(apart);
+    }
+    socket.set_read_timeout(Some(limit))?;
+    let mut answered = 0;
+    loop {
+        match (&socket).read(&mut [0; 64]) {
+            Ok(_) => answered += 1,
+            Err(error) if is_timeout(&error) => return Ok(answered),
+            Err(error) => return Err(error),
+        }
     }
 }
 

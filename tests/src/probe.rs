@@ -1,7 +1,7 @@
 //! Asking guard frame by frame: each is sent raw, and both what was counted and what got through are held against what
 //! is expected.
 
-use std::{cell::Cell, fmt::Display, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, fmt::Display, time::Duration};
 
 use crate::{
     counters::Counters,
@@ -57,13 +57,17 @@ impl<'a> Probe<'a> {
 
     /// Tells whether a frame comes through, without asking guard. It is not counted: another probe counts again.
     pub fn passes(&mut self, frame: &[u8]) -> bool {
-        let (seen, _) = self.exchange(frame);
-        seen > 0
+        self.passed(&[frame]) > 0
+    }
+
+    /// Sends frames at once and tells how many come through, without asking guard. They are not counted either.
+    pub fn passed(&mut self, frames: &[impl AsRef<[u8]>]) -> u64 {
+        self.exchange(frames).0
     }
 
     /// Sends one frame and returns what was counted for it and how often it came through.
     fn send(&mut self, frame: &[u8]) -> (Counters, u64) {
-        let (seen, marker_bytes) = self.exchange(frame);
+        let (seen, marker_bytes) = self.exchange(&[frame]);
         self.counted.add("- pass not_ip", marker_bytes);
         self.counted.add("link other", marker_bytes);
         let mut now = Counters::default();
@@ -77,17 +81,18 @@ impl<'a> Probe<'a> {
         (grown, seen)
     }
 
-    /// Sends a frame with a marker behind it, and returns how often the frame came through before the marker, and the
-    /// marker's length.
-    fn exchange(&mut self, frame: &[u8]) -> (u64, usize) {
+    /// Sends frames with a marker behind them, and returns how many came through before the marker, and the marker's
+    /// length.
+    fn exchange(&mut self, frames: &[impl AsRef<[u8]>]) -> (u64, usize) {
         self.markers += 1;
         let (source, destination) = (self.site.link.right.mac(), self.site.link.left.mac());
         let marker = Frame::bare().layer(Ethernet::new(source, destination).ether_type(MARKER));
         let marker = marker.payload(self.markers.to_be_bytes()).build();
-        self.sender.send_all(&[frame, &marker]);
+        self.sender.send_all(&frames.iter().map(AsRef::as_ref).chain([&marker[..]]).collect::<Vec<_>>());
+        let sent: BTreeSet<&[u8]> = frames.iter().map(AsRef::as_ref).collect();
         let seen = Cell::new(0);
         let arrived = self.receiver.receive_where(LIMIT, |arrived| {
-            seen.set(seen.get() + u64::from(arrived == frame));
+            seen.set(seen.get() + u64::from(sent.contains(arrived)));
             arrived == marker
         });
         assert!(arrived.is_some(), "a frame that guard always passes did not come through");

@@ -10,12 +10,8 @@ use std::{
     time::Duration,
 };
 
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
-};
-
 use crate::{
+    cpu::{cpus, stay_on},
     link::{Interface, Link},
     wait,
     wire::Wire,
@@ -68,7 +64,7 @@ impl Stream {
         let sender = thread::spawn({
             let (round, ended) = (Arc::clone(&round), Arc::clone(&ended));
             move || {
-                stay_here();
+                stay_on(cpus()[0]);
                 while !ended.load(Ordering::SeqCst) {
                     let round = round.fetch_add(1, Ordering::SeqCst) + 1;
                     let payload = |kind: u8| [&MARK[..], &[kind], &round.to_be_bytes()].concat();
@@ -126,14 +122,4 @@ fn receive(wire: &Wire, ended: &AtomicBool) -> BTreeSet<Packet> {
             None => {}
         }
     }
-}
-
-/// Keeps the calling thread on one CPU: packets that are sent from several overtake each other.
-fn stay_here() {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells a thread's CPUs");
-    let is_allowed = |cpu: &usize| allowed.is_set(*cpu).expect("the number is below the count");
-    let mut only = CpuSet::new();
-    only.set((0..CpuSet::count()).find(is_allowed).expect("a thread has a CPU"))
-        .expect("the number is below the count");
-    sched_setaffinity(Pid::from_raw(0), &only).expect("a thread may use the CPUs that it has");
 }

@@ -5,6 +5,8 @@
 
 mod headers;
 mod packet_socket;
+mod reader;
+mod recorder;
 mod sniffer;
 
 use std::{
@@ -14,7 +16,8 @@ use std::{
 
 pub use headers::{is_icmpv6, source};
 use nix::sys::socket::{self, LinkAddr, MsgFlags, MultiHeaders};
-use packet_socket::{LARGEST_FRAME, PacketSocket};
+use packet_socket::{Arrival, LARGEST_FRAME, PacketSocket};
+pub use recorder::Recorder;
 pub use sniffer::Sniffer;
 
 use crate::host::Host;
@@ -58,10 +61,25 @@ impl Wire {
         }
     }
 
+    /// Sends so many frames, the first of which has number 0, as [`Wire::send_all`] does: the same frame over and over,
+    /// with what `vary` changes in it for each number.
+    pub fn send_varied(&self, frame: &[u8], count: u64, mut vary: impl FnMut(&mut [u8], u64)) {
+        let mut batch = vec![frame.to_vec(); BATCH];
+        for first in (0..count).step_by(BATCH) {
+            let numbers = first..count.min(first + BATCH as u64);
+            let mut filled = 0;
+            for (frame, number) in batch.iter_mut().zip(numbers) {
+                vary(frame, number);
+                filled += 1;
+            }
+            self.send_all(&batch[..filled]);
+        }
+    }
+
     /// The next frame that has come in since the wire was opened, tags included; none if there is none in time.
     pub fn receive(&self, limit: Duration) -> Option<Vec<u8>> {
         let mut frame = vec![0; LARGEST_FRAME];
-        let length = self.socket.receive(&mut frame, limit)?;
+        let Arrival { length, .. } = self.socket.receive(&mut frame, limit)?;
         frame.truncate(length);
         Some(frame)
     }

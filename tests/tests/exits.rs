@@ -75,11 +75,11 @@ struct Pair {
 
 impl Pair {
     fn open(from: &Host, listens: &Host, port: u16, by: SocketAddr) -> Self {
-        let listener = listens.enter(|| TcpListener::bind(("0.0.0.0", port)).unwrap());
-        let opener = from.enter(|| TcpStream::connect_timeout(&by, SOON).unwrap());
-        let other = listener.accept().unwrap().0;
+        let listener = listens.enter(|| TcpListener::bind(("0.0.0.0", port)).expect("the port is free"));
+        let opener = from.enter(|| TcpStream::connect_timeout(&by, SOON).expect("somebody listens"));
+        let other = listener.accept().expect("somebody connected").0;
         for stream in [&opener, &other] {
-            stream.set_read_timeout(Some(SILENCE)).unwrap();
+            stream.set_read_timeout(Some(SILENCE)).expect("a socket takes a time limit");
         }
         Self { opener, other }
     }
@@ -87,12 +87,12 @@ impl Pair {
 
 /// Tells whether what one end sends arrives at the other.
 fn arrives(from: &mut TcpStream, to: &mut TcpStream) -> bool {
-    from.write_all(b"?").unwrap();
+    from.write_all(b"?").expect("a connection takes a byte");
     to.read(&mut [0]).is_ok_and(|length| length == 1)
 }
 
 fn at(ip: &str, port: u16) -> SocketAddr {
-    SocketAddr::new(ip.parse().unwrap(), port)
+    SocketAddr::new(ip.parse().expect("an address"), port)
 }
 
 /// Where what leaves is noted, as the status has it.

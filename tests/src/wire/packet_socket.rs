@@ -4,7 +4,7 @@ use std::{
     io::IoSliceMut,
     iter,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
@@ -17,8 +17,9 @@ use nix::{
     sys::socket::{
         AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recvmsg,
         setsockopt, socket,
-        sockopt::{RcvBufForce, SetBool},
+        sockopt::{RcvBufForce, ReceiveTimestampns, SetBool},
     },
+    sys::time::TimeSpec,
 };
 
 /// Room for a flood of 100,000 small frames, as the kernel accounts for them.
@@ -40,6 +41,13 @@ setsockopt_impl!(QdiscBypass, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, bool,
 struct IgnoreOutgoing;
 setsockopt_impl!(IgnoreOutgoing, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, bool, SetBool);
 
+/// A frame that has come in.
+pub(super) struct Arrival {
+    pub(super) length: usize,
+    /// When the kernel took it from the interface.
+    pub(super) time: SystemTime,
+}
+
 /// A packet socket bound to one interface, which sees incoming frames only.
 pub(super) struct PacketSocket(OwnedFd);
 
@@ -51,6 +59,7 @@ impl PacketSocket {
         setsockopt(&socket, AuxiliaryData, &true).context("PACKET_AUXDATA")?;
         setsockopt(&socket, QdiscBypass, &true).context("PACKET_QDISC_BYPASS")?;
         setsockopt(&socket, IgnoreOutgoing, &true).context("PACKET_IGNORE_OUTGOING")?;
+        setsockopt(&socket, ReceiveTimestampns, &true).context("SO_TIMESTAMPNS")?;
         setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).context("SO_RCVBUFFORCE")?;
         bind(socket.as_raw_fd(), &address).context("bind")?;
         let socket = Self(socket);
@@ -63,9 +72,8 @@ impl PacketSocket {
         self.0.as_raw_fd()
     }
 
-    /// Writes the next frame to the beginning of `frame`, with the tag that the kernel took out of it put back, and
-    /// returns its length.
-    pub(super) fn receive(&self, frame: &mut [u8], limit: Duration) -> Option<usize> {
+    /// Writes the next frame to the beginning of `frame`, with the tag that the kernel took out of it put back.
+    pub(super) fn receive(&self, frame: &mut [u8], limit: Duration) -> Option<Arrival> {
         self.take(frame).or_else(|| {
             let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
             let mut readable = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
@@ -80,19 +88,28 @@ impl PacketSocket {
         iter::from_fn(|| self.take(&mut frame)).count()
     }
 
-    fn take(&self, frame: &mut [u8]) -> Option<usize> {
-        let mut control = cmsg_space!(libc::tpacket_auxdata);
+    fn take(&self, frame: &mut [u8]) -> Option<Arrival> {
+        let mut control = cmsg_space!(libc::tpacket_auxdata, TimeSpec);
         let mut slices = [IoSliceMut::new(frame)];
         let received = recvmsg::<()>(self.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT);
-        let (length, tag) = match received {
-            Ok(message) => (message.bytes, message.cmsgs().ok().and_then(|mut all| all.find_map(stripped_tag))),
+        let (mut tag, mut time) = (None, SystemTime::UNIX_EPOCH);
+        let length = match received {
+            Ok(message) => {
+                for told in message.cmsgs().expect("there is room for both") {
+                    match told {
+                        ControlMessageOwned::ScmTimestampns(told) => time += Duration::from(told),
+                        told => tag = stripped_tag(told),
+                    }
+                }
+                message.bytes
+            }
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => return None,
             Err(error) => panic!("cannot receive frames: {error}"),
         };
-        let Some(tag) = tag else { return Some(length) };
+        let Some(tag) = tag else { return Some(Arrival { length, time }) };
         frame.copy_within(TAG_OFFSET..length, TAG_OFFSET + tag.len());
         frame[TAG_OFFSET..][..tag.len()].copy_from_slice(&tag);
-        Some(length + tag.len())
+        Some(Arrival { length: length + tag.len(), time })
     }
 }
 

@@ -5,9 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guard_tests::{Guard, Options, Wire};
+use guard_tests::{
+    Guard, Options, Wire,
+    cpu::{cpus, stay_on},
+    sums::Sums,
+};
 
-use super::scene::{ENV, Sums, cpus, datagram, env_and, silent_peer, stay_on, wait_until_dropped};
+use super::scene::{ENV, datagram, env_and, silent_peer, wait_until_dropped};
 
 const PACKETS: u32 = 100_000;
 

@@ -2,14 +2,14 @@
 
 use std::{os::unix::fs::PermissionsExt as _, process::Stdio, thread, time::Duration};
 
-use guard_tests::{Guard, Host, Options, Wire, wait};
+use guard_tests::{Guard, Host, Options, Wire, sums::number, wait};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::{Value, json};
 
-use super::scene::{ENV, SOON, datagram, env_and, number, silent_peer};
+use super::scene::{ENV, SOON, datagram, env_and, silent_peer};
 
 fn lines(host: &Host, path: &str) -> Vec<Value> {
     let text = host.read(path);

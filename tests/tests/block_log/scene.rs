@@ -1,13 +1,8 @@
-//! The scene of these tests: a guarded server, a peer that sends what it likes, and the sums of the log.
+//! The scene of these tests: a guarded server and a peer that sends what it likes.
 
 use std::{net::IpAddr, time::Duration};
 
-use guard_tests::{Guard, Host, Link, frame::Frame, wait};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
-};
-use serde_json::Value;
+use guard_tests::{Guard, Host, Link, frame::Frame, sums::number, wait};
 
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 
@@ -62,54 +57,6 @@ pub(crate) fn wait_until_dropped(guard: &Guard, link: &Link, packets: u64) -> u6
     expected
 }
 
-/// What a whole log adds up to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sums {
-    pub(crate) lines: u64,
-    /// The packets that lines stand for.
-    pub(crate) counted: u64,
-    pub(crate) merged: u64,
-    pub(crate) lost: u64,
-}
-
-impl Sums {
-    /// Adds up lines whose last is the one of stats with which a daemon ends.
-    pub(crate) fn of(log: &[Value]) -> Self {
-        let (last, rest) = log.split_last().expect("a log ends with stats");
-        assert_eq!(last["event_type"], "stats", "the last line: {last}");
-        let drops = rest.iter().filter(|line| line["event_type"] == "drop");
-        let counts: Vec<u64> = drops.map(|line| number(&line["guard"]["count"])).collect();
-        Self {
-            lines: counts.len() as u64,
-            counted: counts.iter().sum(),
-            merged: number(&last["guard"]["merged"]),
-            lost: number(&last["guard"]["lost"]),
-        }
-    }
-
-    /// Every packet that was dropped.
-    pub(crate) fn all(&self) -> u64 {
-        self.counted + self.merged + self.lost
-    }
-}
-
-pub(crate) fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("`{value}` is no number"))
-}
-
 pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
-}
-
-/// The CPUs that this process may use.
-pub(crate) fn cpus() -> Vec<usize> {
-    let set = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells a thread's CPUs");
-    (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).expect("the number is below the count")).collect()
-}
-
-/// Keeps the calling thread on one CPU, and so the packets that it sends.
-pub(crate) fn stay_on(cpu: usize) {
-    let mut only = CpuSet::new();
-    only.set(cpu).expect("the CPU is one of this machine");
-    sched_setaffinity(Pid::from_raw(0), &only).expect("a thread may use the CPUs that it has");
 }

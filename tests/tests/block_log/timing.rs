@@ -5,10 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guard_tests::{Guard, Options, Wire, wait};
+use guard_tests::{
+    Guard, Options, Wire,
+    cpu::{cpus, stay_on},
+    sums::{Sums, number},
+    wait,
+};
 use serde_json::Value;
 
-use super::scene::{ENV, SOON, Sums, cpus, datagram, number, silent_peer, stay_on, wait_until_dropped};
+use super::scene::{ENV, SOON, datagram, silent_peer, wait_until_dropped};
 
 const OPTIONS: Options<'static> =
     Options { env: &ENV, config: None, env_file: None, args: &[], instance: "default", binary: None };

@@ -1,19 +1,24 @@
 //! The benchmark: what a packet costs through guard, and through what else filters by source, side by side in one run.
 
 mod contender;
+mod crowd;
 mod daemon;
 mod document;
+mod features;
 mod generator;
 mod goals;
 mod list;
 mod load;
 mod machine;
 mod object;
+mod pattern;
 mod random;
 mod report;
 mod scene;
 mod sources;
 mod stage;
+mod table;
+mod times;
 
 use std::{
     path::{Path, PathBuf},
@@ -58,7 +63,7 @@ pub(crate) struct Options {
     /// Takes lists of these lengths only
     #[arg(long, value_name = "ENTRIES", value_delimiter = ',', value_parser = lengths())]
     lengths: Vec<usize>,
-    /// Measures only contenders in whose name one of these stands, such as `guard,bare`
+    /// Measures only what has one of these in its name: contenders, such as `guard,bare`, and `limits and replies`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Measures this binary of guard and builds none
@@ -94,6 +99,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     }
     let daemon = if contenders.contains(&Contender::Guard) { Some(daemon::measure(&object, &guard)?) } else { None };
     let mut figures = report::packets(&machine, &rows, daemon.as_ref());
+    if options.measures_features() {
+        figures.push_str(&features::report(&features::measure(options.rounds(), &object, &guard)?));
+    }
     println!("\n{figures}");
     if options.loads(&contenders) {
         println!("loading a million prefixes");
@@ -117,13 +125,24 @@ fn lengths() -> RangedU64ValueParser<usize> {
 
 impl Options {
     fn contenders(&self) -> anyhow::Result<Vec<Contender>> {
-        let is_named = |name: &str, part: &String| name.to_lowercase().contains(&part.to_lowercase());
-        let wanted = |contender: &Contender| {
-            self.only.is_empty() || self.only.iter().any(|part| is_named(contender.name(), part))
-        };
-        let contenders: Vec<_> = Contender::ALL.into_iter().filter(wanted).collect();
-        ensure!(!contenders.is_empty(), "no contender is named like {}", self.only.join(" or "));
+        let contenders = Contender::ALL.into_iter().filter(|contender| self.wants(contender.name()));
+        let contenders: Vec<_> = contenders.collect();
+        ensure!(
+            !contenders.is_empty() || self.measures_features(),
+            "nothing that is measured is named like {}",
+            self.only.join(" or ")
+        );
         Ok(contenders)
+    }
+
+    /// Whether guard's own features are to be measured, one against the other.
+    fn measures_features(&self) -> bool {
+        self.wants(features::NAME)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        let is_in_name = |part: &String| name.to_lowercase().contains(&part.to_lowercase());
+        self.only.is_empty() || self.only.iter().any(is_in_name)
     }
 
     fn settings(&self, contenders: &[Contender]) -> Vec<Setting> {
@@ -133,6 +152,9 @@ impl Options {
             (lengths, _) => lengths,
         };
         let mut settings = Vec::new();
+        if contenders.is_empty() {
+            return settings;
+        }
         for family in Family::ALL {
             for length in lengths.iter().copied() {
                 settings.push(Setting { family, entries: Entries::Prefixes, length });

@@ -9,8 +9,10 @@ pub(crate) const IPV6: u16 = 0x86dd;
 pub(crate) const IP: usize = 14;
 pub(crate) const IPV4_CHECKSUM: usize = IP + 10;
 pub(crate) const IPV4_SOURCE: usize = IP + 12;
+pub(crate) const IPV4_DESTINATION: usize = IP + 16;
 pub(crate) const IPV4_LENGTH: usize = 20;
 pub(crate) const IPV6_SOURCE: usize = IP + 8;
+pub(crate) const IPV6_DESTINATION: usize = IP + 24;
 pub(crate) const IPV6_LENGTH: usize = 40;
 /// Where the checksum stands in a TCP header.
 pub(crate) const TCP_CHECKSUM: usize = 16;

@@ -10,7 +10,7 @@ use guard_tests::Family;
 use ipnet::IpNet;
 
 pub(super) use self::{
-    guard::{LIST, run_guard},
+    guard::{LIST, run_guard, run_policy},
     netfilter::{Overlaps, load_nft},
 };
 use super::{

@@ -15,9 +15,10 @@ use nix::{
 
 use super::{
     contender::run_guard,
-    generator::{Generator, SENT},
+    generator::{Addresses, Generator, SENT},
     list::{self, Entries},
     object::Object,
+    pattern::Pattern,
     scene::generator_host,
     sources::{self, Mix},
     stage::Stage,
@@ -40,7 +41,7 @@ pub(super) fn measure(object: &Object, binary: &Path) -> anyhow::Result<Busy> {
     let host = generator_host();
     let stage = Stage::new(&host, "wire")?;
     let strangers = sources::sources(Family::V4, &list, Mix::Unlisted);
-    let mut generator = Generator::load(object, &host, Family::V4, &strangers)?;
+    let mut generator = Generator::load(object, &host, Pattern::to_service(Family::V4), Addresses::Table(&strangers))?;
     let (mut guard, _) = run_guard(&stage, &list, binary)?;
     let clock = clock_getcpuclockid(Pid::from_raw(guard.process().id().try_into()?))?;
     let cpu_time = || clock_gettime(clock).map(Duration::from);
@@ -50,7 +51,7 @@ pub(super) fn measure(object: &Object, binary: &Path) -> anyhow::Result<Busy> {
     let start = Instant::now();
     let cpu_time_before = cpu_time()?;
     while start.elapsed() < ATTACK {
-        generator.run(&stage.frame(Family::V4), Some(stage.interface()))?;
+        generator.run(Some(stage.wire()))?;
         sent += SENT;
     }
     let used = cpu_time()? - cpu_time_before;

@@ -83,7 +83,7 @@ impl Goal {
             let subject = Subject::Contender(contender);
             let row =
                 rows.iter().find(|row| row.setting == setting && row.subject == subject && row.mix == self.mix)?;
-            Some(row.minimum_ns() as f64)
+            Some(row.times.minimum_ns() as f64)
         };
         let ratio = minimum_ns(self.upper)? / minimum_ns(self.lower)?;
         let column = LENGTHS.iter().position(|known| *known == length);

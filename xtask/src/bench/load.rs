@@ -15,10 +15,11 @@ use ipnet::IpNet;
 
 use super::{
     contender::{Contender, LIST, Overlaps, load_nft, run_guard},
-    generator::{Generator, SENT},
+    generator::{Addresses, Generator, SENT},
     goals::Bound,
     list::{self, Entries},
     object::Object,
+    pattern::Pattern,
     scene::generator_host,
     sources::SOURCES,
     stage::Stage,
@@ -125,21 +126,16 @@ pub(super) fn measure(object: &Object, binary: &Path) -> anyhow::Result<Load> {
 
 /// Adds an entry to the list's file and has guard read it again. Checks that its packets pass afterwards and not before.
 fn add_entry(object: &Object, host: &Host, stage: &Stage, guard: &Guard) -> anyhow::Result<Duration> {
-    let mut generator = Generator::load(object, host, Family::V4, &[ADDED; SOURCES])?;
-    let mut passed = || {
-        stage.passed()?;
-        generator.run(&stage.frame(Family::V4), Some(stage.interface()))?;
-        stage.passed()
-    };
-    ensure!(passed()? == 0, "{ADDED} is let through before it is listed");
+    let mut generator =
+        Generator::load(object, host, Pattern::to_service(Family::V4), Addresses::Table(&[ADDED; SOURCES]))?;
+    stage.time(&mut generator, 0).with_context(|| format!("packets from {ADDED} before it is listed"))?;
     let path = stage.host().outside(LIST);
     let start = Instant::now();
     writeln!(File::options().append(true).open(&path)?, "{ADDED}").with_context(|| path.display().to_string())?;
     let answer = guard.ask(&["reload"]);
     let took = start.elapsed();
     ensure!(answer.status.success(), "`guard reload` failed: {}", answer.stderr.join("\n"));
-    let passed = passed()?;
-    ensure!(passed == SENT, "after `guard reload` {passed} of {SENT} packets of the new entry pass");
+    stage.time(&mut generator, SENT).with_context(|| format!("packets from {ADDED} after `guard reload`"))?;
     Ok(took)
 }
 

@@ -12,12 +12,13 @@ use super::{
     load::{Line, Load},
     scene::{Row, Setting, Subject},
     sources::Mix,
+    table::{Table, grouped},
 };
 
 /// What packets cost, and first on which machine, and what guard's daemon has to do meanwhile if that was measured.
 pub(super) fn packets(machine: &str, rows: &[Row], daemon: Option<&Busy>) -> String {
     let mut text = format!("{machine}.\n");
-    let share = |subject| rows.iter().filter(|row| row.subject == subject).map(Row::minimum_ns).min();
+    let share = |subject| rows.iter().filter(|row| row.subject == subject).map(|row| row.times.minimum_ns()).min();
     if let Some(generator_ns) = share(Subject::Generator) {
         let _ = writeln!(text, "Of every figure {generator_ns} ns are the generator's own.");
     }
@@ -32,7 +33,9 @@ pub(super) fn packets(machine: &str, rows: &[Row], daemon: Option<&Busy>) -> Str
              which are in no figure."
         );
     }
-    let _ = write!(text, "\n{}### Ratios of minima\n\n{}", figures(rows), ratios(rows));
+    if !rows.is_empty() {
+        let _ = write!(text, "\n{}### Ratios of minima\n\n{}", figures(rows), ratios(rows));
+    }
     text
 }
 
@@ -66,7 +69,7 @@ fn table_of(rows: &[&Row]) -> String {
             let cell = |length: &usize| {
                 let measured =
                     rows.iter().find(|row| row.subject == subject && row.mix == mix && row.setting.length == *length);
-                measured.map_or(String::new(), |row| format!("{} ({})", row.minimum_ns(), row.median_ns()))
+                measured.map_or(String::new(), |row| row.times.to_string())
             };
             let names = [subject.to_string(), mix.to_string()];
             table.push(names.into_iter().chain(lengths.iter().map(cell)));
@@ -129,7 +132,7 @@ impl Bound {
 }
 
 impl Mark {
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Miss => " MISS",
             Self::Reached => " ok",
@@ -143,41 +146,4 @@ fn lengths<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<usize> {
     lengths.sort_unstable();
     lengths.dedup();
     lengths
-}
-
-/// A number with its digits in groups of three.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
-/// A table whose columns are as wide as their widest cell.
-struct Table(Vec<Vec<String>>);
-
-impl Table {
-    fn new(heading: impl IntoIterator<Item = String>) -> Self {
-        Self(vec![heading.into_iter().collect()])
-    }
-
-    fn push(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.0.push(cells.into_iter().collect());
-    }
-
-    fn render(&self) -> String {
-        let columns = self.0.first().map_or(0, Vec::len);
-        let width = |column: usize| self.0.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<_> = (0..columns).map(width).collect();
-        let mut text = String::new();
-        for (number, row) in self.0.iter().enumerate() {
-            let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "| {} |", cells.join(" | "));
-            if number == 0 {
-                let rules: Vec<_> = widths.iter().map(|width| "-".repeat(*width)).collect();
-                let _ = writeln!(text, "| {} |", rules.join(" | "));
-            }
-        }
-        text
-    }
 }

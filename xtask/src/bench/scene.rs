@@ -1,21 +1,20 @@
 //! One list of one family, every contender that holds it, and the rounds in which they take turns.
 
-use std::{any::Any, fmt, iter, path::Path, time::Duration};
+use std::{any::Any, fmt, iter, path::Path};
 
-use anyhow::{Context as _, ensure};
-use guard_tests::{Family, Host, wait};
+use anyhow::Context as _;
+use guard_tests::{Family, Host};
 
 use super::{
     contender::{Contender, Material},
-    generator::{Generator, SENT, TIMED},
+    generator::{Addresses, Generator, SENT, TIMED},
     list::{self, Entries},
     object::Object,
+    pattern::Pattern,
     sources::{self, Mix, SOURCES},
-    stage::{self, Stage, unspecified},
+    stage::Stage,
+    times::Times,
 };
-
-/// How long frames may take from the end of a run until they are counted.
-const SOON: Duration = Duration::from_secs(5);
 
 /// Which list, and whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,30 +33,13 @@ pub(super) enum Subject {
     Contender(Contender),
 }
 
-/// What one subject took for a packet, each time it was timed, in nanoseconds.
+/// What one subject took for a packet.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) setting: Setting,
     pub(super) subject: Subject,
     pub(super) mix: Mix,
-    pub(super) times_ns: Vec<u64>,
-}
-
-impl Row {
-    pub(super) fn minimum_ns(&self) -> u64 {
-        self.sorted_ns()[0]
-    }
-
-    pub(super) fn median_ns(&self) -> u64 {
-        self.sorted_ns()[self.times_ns.len() / 2]
-    }
-
-    /// Never empty: every subject has its turns.
-    fn sorted_ns(&self) -> Vec<u64> {
-        let mut sorted = self.times_ns.clone();
-        sorted.sort_unstable();
-        sorted
-    }
+    pub(super) times: Times,
 }
 
 impl fmt::Display for Setting {
@@ -90,7 +72,10 @@ pub(super) fn measure(
     let Setting { family, entries, length } = setting;
     let list = list::list(family, entries, length);
     let host = generator_host();
-    let load = |mix| Generator::load(object, &host, family, &sources::sources(family, &list, mix));
+    let load = |mix| {
+        let sources = sources::sources(family, &list, mix);
+        Generator::load(object, &host, Pattern::to_service(family), Addresses::Table(&sources))
+    };
     let mut generators = Mix::ALL.into_iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
     let material = Material { object, guard, family, list: &list };
     let taking_part = contenders.iter().copied().filter(|contender| contender.takes(entries));
@@ -101,12 +86,12 @@ pub(super) fn measure(
 
     let mut courses = Vec::new();
     for standing in iter::once(None).chain(standing.iter().map(Some)) {
-        courses.extend(Mix::ALL.map(|mix| Course { standing, family, mix, times_ns: Vec::new() }));
+        courses.extend(Mix::ALL.map(|mix| Course { standing, mix, times: Times::default() }));
     }
     for _ in 0..rounds {
         for turn in courses.chunks_mut(Mix::ALL.len()) {
             for (course, generator) in turn.iter_mut().zip(&mut generators) {
-                course.times_ns.extend(course.run(generator)?);
+                course.times.extend(course.run(generator)?);
             }
         }
     }
@@ -136,19 +121,9 @@ impl Standing {
         Ok(Self { contender, stage, _life: life })
     }
 
-    /// Lets the generator send, and fails if a packet was lost, or got another verdict than it should.
-    fn run(&self, generator: &mut Generator, course: &Course<'_>) -> anyhow::Result<[u64; TIMED]> {
-        let Self { contender, stage, .. } = self;
-        let received = stage.received();
-        stage.passed()?;
-        let times_ns = generator.run(&stage.frame(course.family), Some(stage.interface()))?;
-        wait::until(SOON, || (stage.received() >= received + SENT).then_some(()));
-        let arrived = stage.received() - received;
-        ensure!(arrived == SENT, "{contender}: {arrived} of {SENT} packets arrived");
-        let passed = stage.passed()?;
-        let expected = SENT / SOURCES as u64 * contender.passes(course.mix) as u64;
-        ensure!(passed == expected, "{contender} let {passed} of {SENT} packets through, not {expected}");
-        Ok(times_ns)
+    fn run(&self, generator: &mut Generator, mix: Mix) -> anyhow::Result<[u64; TIMED]> {
+        let passing = SENT / SOURCES as u64 * self.contender.passes(mix) as u64;
+        self.stage.time(generator, passing).with_context(|| format!("{}, {mix} sources", self.contender))
     }
 }
 
@@ -156,21 +131,20 @@ impl Standing {
 struct Course<'a> {
     /// None: the generator drops its frames itself.
     standing: Option<&'a Standing>,
-    family: Family,
     mix: Mix,
-    times_ns: Vec<u64>,
+    times: Times,
 }
 
 impl Course<'_> {
     fn run(&self, generator: &mut Generator) -> anyhow::Result<[u64; TIMED]> {
         match self.standing {
-            Some(standing) => standing.run(generator, self).with_context(|| format!("{} sources", self.mix)),
-            None => generator.run(&stage::frame(unspecified(self.family), [2; 6], [4; 6]), None),
+            Some(standing) => standing.run(generator, self.mix),
+            None => generator.run(None),
         }
     }
 
     fn into_row(self, setting: Setting) -> Row {
         let subject = self.standing.map_or(Subject::Generator, |standing| Subject::Contender(standing.contender));
-        Row { setting, subject, mix: self.mix, times_ns: self.times_ns }
+        Row { setting, subject, mix: self.mix, times: self.times }
     }
 }

@@ -1,26 +1,21 @@
 //! Where one contender stands: a host of its own, one wire that the packets come in by, and behind every filter a drain that counts
 //! them.
 
-use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use guard_tests::{
-    Family, Host, Link,
-    frame::{ACK, Frame, Mac},
-    process::Process,
-};
+use guard_tests::{Family, Host, Link, process::Process, wait};
 
-use super::LIMIT;
+use super::{
+    LIMIT,
+    generator::{Generator, SENT, TIMED},
+    pattern::own_address,
+};
 
 /// The interface that the packets come in by.
 pub(super) const INTERFACE: &str = "eth0";
-/// The port that the packets go to.
-pub(super) const PORT: u16 = 3000;
-const CLIENT_PORT: u16 = 50_000;
-/// From the range for benchmarks (RFC 2544), and from the one for documentation.
-const ADDRESSES: [&str; 2] = ["198.18.0.1", "2001:db8::1"];
-/// The shortest frame on Ethernet, without its check sequence.
-const SHORTEST_FRAME: usize = 60;
+/// How long frames may take from the end of a run until they are counted.
+pub(super) const SOON: Duration = Duration::from_secs(5);
 
 /// Ends every packet at the first point that lies behind the hooks of all contenders, without an answer. Its counter is exact.
 const DRAIN: &str = "\
@@ -44,13 +39,23 @@ impl Stage {
     pub(super) fn new(generator: &Host, wire: &str) -> anyhow::Result<Self> {
         let host = Host::new("stage");
         let link = Link::between(generator, wire, &host, INTERFACE);
-        link.right.add_addresses([format!("{}/24", ADDRESSES[0]), format!("{}/64", ADDRESSES[1])]);
+        let with_length = |(family, length)| format!("{}/{length}", own_address(family));
+        link.right.add_addresses([(Family::V4, 24), (Family::V6, 64)].map(with_length));
         let stage = Self { host, link };
-        // With it the driver polls, as it must to take frames that XDP sends, also where no XDP program is attached.
-        stage.run("ethtool", &["-K", INTERFACE, "gro", "on"])?;
-        let drain = stage.host.write("drain.nft", DRAIN);
-        stage.run("nft", &["-f", &drain.to_string_lossy()])?;
+        stage.poll(INTERFACE)?;
+        stage.load_rules("drain.nft", DRAIN)?;
         Ok(stage)
+    }
+
+    /// Has an interface's driver poll, as it must to take frames that XDP sends, also where no XDP program is attached.
+    pub(super) fn poll(&self, interface: &str) -> anyhow::Result<()> {
+        self.run("ethtool", &["-K", interface, "gro", "on"]).map(drop)
+    }
+
+    /// Loads rules of nft, by way of a file.
+    pub(super) fn load_rules(&self, file: &str, rules: impl AsRef<[u8]>) -> anyhow::Result<()> {
+        let file = self.host.write(file, rules);
+        self.run("nft", &["-f", &file.to_string_lossy()]).map(drop)
     }
 
     pub(super) fn host(&self) -> &Host {
@@ -71,14 +76,19 @@ impl Stage {
         Ok(finished.stdout.join("\n"))
     }
 
-    /// The index of the wire's end at the generator.
-    pub(super) fn interface(&self) -> u32 {
-        self.link.left.index()
+    /// The wire that the packets come in by, from left to right.
+    pub(super) fn wire(&self) -> &Link {
+        &self.link
     }
 
-    /// How many frames have come out of the wire, whatever became of them.
-    pub(super) fn received(&self) -> u64 {
-        self.link.right.received_frames()
+    /// Has a generator send to the contender, and fails if a frame is lost, or if not exactly so many come through. Returns
+    /// the times of [`Generator::run`].
+    pub(super) fn time(&self, generator: &mut Generator, passing: u64) -> anyhow::Result<[u64; TIMED]> {
+        self.passed()?;
+        let times_ns = run_whole(generator, &self.link)?;
+        let passed = self.passed()?;
+        ensure!(passed == passing, "{passed} of {SENT} packets came through, not {passing}");
+        Ok(times_ns)
     }
 
     /// How many packets have come through the contender since this was last asked.
@@ -89,22 +99,14 @@ impl Stage {
         let packets = words.next().with_context(|| format!("no count of packets in `{counter}`"))?;
         packets.parse().with_context(|| format!("`{packets}` packets"))
     }
-
-    /// The frame whose source the generator replaces.
-    pub(super) fn frame(&self, family: Family) -> Vec<u8> {
-        frame(unspecified(family), self.link.left.mac(), self.link.right.mac())
-    }
 }
 
-/// A packet to the service: within an open connection, so without SYN, and without data.
-pub(super) fn frame(source: IpAddr, sender: Mac, receiver: Mac) -> Vec<u8> {
-    let destination = ADDRESSES[usize::from(source.is_ipv6())].parse().expect("the addresses above are such");
-    let frame = Frame::ethernet(sender, receiver).ip(source, destination).tcp(CLIENT_PORT, PORT, ACK);
-    let mut bytes = frame.build();
-    bytes.resize(bytes.len().max(SHORTEST_FRAME), 0);
-    bytes
-}
-
-pub(super) fn unspecified(family: Family) -> IpAddr {
-    family.pick([0; 4].into(), [0; 16].into())
+/// Has a generator send through a wire, and fails if a frame is lost there, whatever becomes of it afterwards.
+pub(super) fn run_whole(generator: &mut Generator, wire: &Link) -> anyhow::Result<[u64; TIMED]> {
+    let received = wire.right.received_frames();
+    let times_ns = generator.run(Some(wire))?;
+    wait::until(SOON, || (wire.right.received_frames() >= received + SENT).then_some(()));
+    let arrived = wire.right.received_frames() - received;
+    ensure!(arrived == SENT, "{arrived} of {SENT} packets arrived");
+    Ok(times_ns)
 }

@@ -10,12 +10,15 @@ use anyhow::ensure;
 use guard_tests::{Guard, Options};
 use ipnet::IpNet;
 
-use crate::bench::stage::{INTERFACE, PORT, Stage};
+use crate::bench::{
+    pattern::PORT,
+    stage::{INTERFACE, Stage},
+};
 
 /// The list's file, in the directory of the host.
 pub(in crate::bench) const LIST: &str = "listed.txt";
 
-/// Runs guard with a policy of one service, and returns it with the time that it took until it enforced.
+/// Runs guard with a policy of one service and a list, and returns it with the time that it took until it enforced.
 pub(in crate::bench) fn run_guard(stage: &Stage, list: &[IpNet], binary: &Path) -> anyhow::Result<(Guard, Duration)> {
     let mut text = String::new();
     for prefix in list {
@@ -23,11 +26,8 @@ pub(in crate::bench) fn run_guard(stage: &Stage, list: &[IpNet], binary: &Path) 
         let _ = writeln!(text, "{prefix}");
     }
     let list = stage.host().write(LIST, text);
-    let eve = stage.host().directory().join("eve.json");
-    let config = format!(
+    let policy = format!(
         r#"
-interfaces = ["{INTERFACE}"]
-xdp_mode = "native"
 [sets]
 listed = {list:?}
 [allow]
@@ -35,6 +35,20 @@ ips = ["@listed"]
 [[service]]
 name = "bench"
 ports = ["tcp/{PORT}"]
+"#
+    );
+    run_policy(stage, &policy, binary)
+}
+
+/// Runs guard with the policy that a part of its configuration says, and returns it with the time that it took until it enforced.
+/// What stands outside that part is the same for every policy.
+pub(in crate::bench) fn run_policy(stage: &Stage, policy: &str, binary: &Path) -> anyhow::Result<(Guard, Duration)> {
+    let eve = stage.host().directory().join("eve.json");
+    let config = format!(
+        r#"
+interfaces = ["{INTERFACE}"]
+xdp_mode = "native"
+{policy}
 [log]
 eve = {{ path = {eve:?} }}
 "#

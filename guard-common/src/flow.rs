@@ -7,6 +7,7 @@ use crate::{
     address::Address,
     packet::{Packet, echo_reply, echo_request, protocol, tcp_flag},
     policy::Target,
+    records::port_bit,
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -60,6 +61,14 @@ impl FlowKey {
     #[inline(always)]
     pub const fn of_fragments(&self) -> Self {
         Self { local_port: 0, remote_port: 0, fragments: 1, ..*self }
+    }
+
+    /// Returns the word of `FLOW_PORTS`, and its bit, that is set while the flow may be known; `None` if its protocol has no
+    /// ports, so that only the table can tell.
+    #[inline(always)]
+    pub const fn port_bit(&self) -> Option<(u32, u64)> {
+        let has_ports = self.fragments == 0 && (self.protocol == protocol::TCP || self.protocol == protocol::UDP);
+        if has_ports { Some(port_bit(self.protocol == protocol::TCP, self.local_port)) } else { None }
     }
 
     /// Returns the flow to which a packet belongs that this host sends; `None` if it begins and continues none.

@@ -51,9 +51,11 @@ pub const BUCKET_KEY: &str = "BUCKET_KEY";
 pub const PENDING: &str = "PENDING";
 /// LRU hash from [`crate::flow::FlowKey`] to [`crate::flow::Flow`].
 pub const FLOWS: &str = "FLOWS";
-/// Array of [`crate::records::LISTENING_WORDS`] u64: a bit for each port on which something listens
-/// ([`crate::records::listening_bit`]).
+/// Array of [`crate::records::PORT_WORDS`] u64: a bit for each port on which something listens
+/// ([`crate::records::port_bit`]).
 pub const LISTENING: &str = "LISTENING";
+/// Array of [`crate::records::PORT_WORDS`] u64: [`crate::flow::FlowKey::port_bit`] of every key that was ever in `FLOWS`.
+pub const FLOW_PORTS: &str = "FLOW_PORTS";
 
 /// Global of type u64: the random seed of the gates' hash.
 pub const GATE_SEED: &str = "GATE_SEED";
@@ -61,7 +63,7 @@ pub const GATE_SEED: &str = "GATE_SEED";
 pub const TICK_MS: &str = "TICK_MS";
 
 /// Every map that guard's own code names.
-pub const MAPS: [&str; 20] = [
+pub const MAPS: [&str; 21] = [
     HEADS,
     POLICY,
     LIVE,
@@ -81,5 +83,6 @@ pub const MAPS: [&str; 20] = [
     BUCKET_KEY,
     PENDING,
     FLOWS,
+    FLOW_PORTS,
     LISTENING,
 ];

@@ -77,12 +77,12 @@ pub const PENDING_MAX: usize = 65_536;
 /// Flows of this host that can be known.
 pub const FLOWS_MAX: usize = 65_536;
 
-/// Words of `LISTENING`: TCP's ports, then UDP's.
-pub const LISTENING_WORDS: usize = 2 * 65_536 / 64;
+/// Words of `LISTENING` and `FLOW_PORTS`: TCP's ports, then UDP's.
+pub const PORT_WORDS: usize = 2 * 65_536 / 64;
 
-/// Returns the word of `LISTENING`, and its bit, that stands for a port.
+/// Returns the word of such a map, and its bit, that stands for a port.
 #[inline(always)]
-pub const fn listening_bit(tcp: bool, port: u16) -> (u32, u64) {
+pub const fn port_bit(tcp: bool, port: u16) -> (u32, u64) {
     let first = if tcp { 0 } else { 65_536 / 64 };
     (first + (port as u32 >> 6), 1 << (port & 63))
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use guard_common::{
     address::Address,
     policy::{Mode, REASONS_MAX, Reason, SERVICES_MAX},
-    records::{
-        ADDRESS_WORDS, COUNTERS_LENGTH, FlushRequest, LISTENING_WORDS, address_bit, counter_index, listening_bit,
-    },
+    records::{ADDRESS_WORDS, COUNTERS_LENGTH, FlushRequest, PORT_WORDS, address_bit, counter_index, port_bit},
 };
 use proptest::prelude::*;
 
@@ -34,12 +32,12 @@ fn every_service_mode_and_reason_has_a_counter_of_its_own() {
 }
 
 #[test]
-fn every_port_has_a_listening_bit_of_its_own() {
+fn every_port_has_a_port_bit_of_its_own() {
     let mut taken = BTreeSet::new();
     for tcp in [true, false] {
         for port in 0..=u16::MAX {
-            let (word, bit) = listening_bit(tcp, port);
-            assert!((word as usize) < LISTENING_WORDS && bit.is_power_of_two(), "TCP {tcp}, {port}: {word}, {bit:#x}");
+            let (word, bit) = port_bit(tcp, port);
+            assert!((word as usize) < PORT_WORDS && bit.is_power_of_two(), "TCP {tcp}, {port}: {word}, {bit:#x}");
             assert!(taken.insert((word, bit)), "TCP {tcp}, {port}: {word}, {bit:#x}");
         }
     }

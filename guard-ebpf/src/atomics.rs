@@ -1,4 +1,4 @@
-//! What CPUs change at the same time: a line of buckets, by compare and exchange.
+//! What CPUs change at the same time: a line of buckets, by compare and exchange, and bits of words.
 //!
 //! `core::sync::atomic` has no read-modify-write for this target.
 
@@ -63,6 +63,16 @@ impl Shared for SharedLine {
     fn forget(&self, value: u64) -> u64 {
         forget(value, self.unknown)
     }
+}
+
+/// Sets bits of a word that other CPUs change.
+///
+/// # Safety
+/// The word is an aligned one of a map's element, which outlives the run of the program.
+#[inline(always)]
+pub(crate) unsafe fn set_bits(word: *mut u64, bits: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("lock *(u64 *)({word} + 0) |= {bits}", word = in(reg) word, bits = in(reg) bits, options(nostack)) };
 }
 
 /// Stores `new` if the word is still `old`; tells whether it was.

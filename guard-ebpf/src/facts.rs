@@ -63,7 +63,10 @@ impl Facts for Policy<'_> {
 
     #[inline(always)]
     fn is_answer(&self, packet: &Packet) -> bool {
-        answers(packet)
+        // Floods of packets to services' ports, of which this host opens no flows, end here.
+        let may_be =
+            !packet.has_ports() || maps::has_flow_port(packet.protocol == protocol::TCP, packet.destination_port);
+        may_be && answers(packet)
     }
 
     #[inline(always)]

@@ -17,13 +17,16 @@ use guard_common::{
     prefix::{Line, Lines},
     records::{
         ADDRESS_WORDS, BlockEvent, Budget, COUNTERS_LENGTH, Counter, FLOWS_MAX, GATE_SETS, GateSet, LINK_TYPES_LENGTH,
-        LISTENING_WORDS, LimitPlace, PENDING_MAX, PendingKey, SERVICE_NAME_MAX, SERVICES_LENGTH, Unreported,
-        address_bit, counter_index, listening_bit,
+        LimitPlace, PENDING_MAX, PORT_WORDS, PendingKey, SERVICE_NAME_MAX, SERVICES_LENGTH, Unreported, address_bit,
+        counter_index, port_bit,
     },
     siphash,
 };
 
-use crate::{atomics::SharedLine, context::forget};
+use crate::{
+    atomics::{SharedLine, set_bits},
+    context::forget,
+};
 
 /// Own addresses that can be held: far more than interfaces of one host have.
 const ADDRESSES_MAX: usize = 4096;
@@ -72,7 +75,9 @@ static PENDING: LruHashMap<PendingKey, u64, PENDING_MAX> = LruHashMap::new();
 #[btf_map]
 static FLOWS: LruHashMap<FlowKey, Flow, FLOWS_MAX> = LruHashMap::new();
 #[btf_map]
-static LISTENING: Array<u64, LISTENING_WORDS, { BPF_F_MMAPABLE as usize }> = Array::new();
+static FLOW_PORTS: Array<u64, PORT_WORDS, { BPF_F_MMAPABLE as usize }> = Array::new();
+#[btf_map]
+static LISTENING: Array<u64, PORT_WORDS, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 #[unsafe(no_mangle)]
 static GATE_SEED: u64 = 0;
@@ -157,7 +162,7 @@ pub(crate) fn is_own_address(address: Address) -> bool {
 /// Tells whether something listens on a port.
 #[inline(always)]
 pub(crate) fn is_listening(tcp: bool, port: u16) -> bool {
-    let (word, bit) = listening_bit(tcp, port);
+    let (word, bit) = port_bit(tcp, port);
     let Some(bits) = LISTENING.get_ptr(word) else { return true };
     // SAFETY: as for LIVE.
     (unsafe { bits.read_volatile() }) & bit != 0
@@ -198,6 +203,27 @@ pub(crate) fn set_pending(key: &PendingKey, ends_ns: u64) {
     let _ = PENDING.insert(key, ends_ns, BPF_ANY as u64);
 }
 
+/// Tells whether any flow may be known whose port at this end is the given one; only the table tells for certain.
+#[inline(always)]
+pub(crate) fn has_flow_port(tcp: bool, port: u16) -> bool {
+    let (word, bit) = port_bit(tcp, port);
+    let Some(bits) = FLOW_PORTS.get_ptr(word) else { return true };
+    // SAFETY: as for LIVE.
+    (unsafe { bits.read_volatile() }) & bit != 0
+}
+
+/// Notes that a flow of a port may be known, for as long as the tables last.
+#[inline(always)]
+fn set_flow_port(key: &FlowKey) {
+    let Some((word, bit)) = key.port_bit() else { return };
+    let Some(bits) = FLOW_PORTS.get_ptr_mut(word) else { return };
+    // SAFETY: as for LIVE.
+    if (unsafe { bits.read_volatile() }) & bit == 0 {
+        // SAFETY: an aligned word of the map's element, which is never freed.
+        unsafe { set_bits(bits, bit) };
+    }
+}
+
 /// Returns what is known of a flow.
 #[inline(always)]
 pub(crate) fn flow(key: &FlowKey) -> Option<Flow> {
@@ -215,6 +241,7 @@ pub(crate) fn flow(key: &FlowKey) -> Option<Flow> {
 /// Notes what is known of a flow; answers to one that can't be noted do not pass.
 #[inline(always)]
 pub(crate) fn set_flow(key: &FlowKey, flow: &Flow) {
+    set_flow_port(key);
     let _ = FLOWS.insert(key, flow, BPF_ANY as u64);
 }
 

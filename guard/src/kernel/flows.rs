@@ -11,7 +11,7 @@ use aya::{Ebpf, maps::Map};
 use guard_common::{
     flow::{Flow, FlowKey},
     names,
-    records::{LISTENING_WORDS, listening_bit},
+    records::{PORT_WORDS, port_bit},
 };
 use nix::time::{ClockId, clock_gettime};
 
@@ -20,7 +20,8 @@ use super::{KernelError, words::Words};
 /// The kernel's table of flows, and that of ports.
 pub(crate) struct Flows {
     table: OwnedFd,
-    listening: Words<LISTENING_WORDS>,
+    ports: Words<PORT_WORDS>,
+    listening: Words<PORT_WORDS>,
 }
 
 impl Flows {
@@ -29,7 +30,11 @@ impl Flows {
             Some(Map::LruHashMap(table)) => table.fd().as_fd().try_clone_to_owned().map_err(failed)?,
             _ => return Err(KernelError::Missing(names::FLOWS)),
         };
-        Ok(Self { table, listening: Words::take(ebpf, names::LISTENING)? })
+        Ok(Self {
+            table,
+            ports: Words::take(ebpf, names::FLOW_PORTS)?,
+            listening: Words::take(ebpf, names::LISTENING)?,
+        })
     }
 
     /// Notes flows as if they were opened now, with what admits their later fragments, and leaves those alone that are there;
@@ -39,6 +44,9 @@ impl Flows {
         let add = |key: &FlowKey| super::bpf::add(self.table.as_fd(), key, &Flow::noted(key, now_ns)).map_err(failed);
         let mut added = 0;
         for key in keys {
+            if let Some((word, bit)) = key.port_bit() {
+                self.ports.set(word as usize, bit);
+            }
             added += usize::from(add(&key)?);
             add(&key.of_fragments())?;
         }
@@ -71,10 +79,10 @@ impl Flows {
 
     /// Has just these ports be those on which something listens. Only words that differ are written.
     pub(crate) fn set_listening(&self, tcp: &BTreeSet<u16>, udp: &BTreeSet<u16>) {
-        let mut words = [0; LISTENING_WORDS];
+        let mut words = [0; PORT_WORDS];
         for (is_tcp, ports) in [(true, tcp), (false, udp)] {
             for port in ports {
-                let (word, bit) = listening_bit(is_tcp, *port);
+                let (word, bit) = port_bit(is_tcp, *port);
                 words[word as usize] |= bit;
             }
         }

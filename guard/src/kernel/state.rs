@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Tables that a restart must not empty: what was counted, and what is still to be told.
-const STATE_MAPS: [&str; 13] = [
+const STATE_MAPS: [&str; 14] = [
     names::COUNTERS,
     names::SERVICES,
     names::LINK_TYPES,
@@ -30,6 +30,7 @@ const STATE_MAPS: [&str; 13] = [
     names::BUCKET_KEY,
     names::PENDING,
     names::FLOWS,
+    names::FLOW_PORTS,
 ];
 
 /// What the names of state directories begin with.

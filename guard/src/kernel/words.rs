@@ -37,6 +37,11 @@ impl<const COUNT: usize> Words<COUNT> {
         self.words()[place].load(Ordering::SeqCst)
     }
 
+    /// Sets bits of a word, by its place.
+    pub(super) fn set(&self, place: usize, bits: u64) {
+        self.words()[place].fetch_or(bits, Ordering::SeqCst);
+    }
+
     /// Stores those words that are others than there.
     pub(super) fn store_changed(&self, values: &[u64; COUNT]) {
         for (word, value) in self.words().iter().zip(values) {
@@ -48,7 +53,7 @@ impl<const COUNT: usize> Words<COUNT> {
 
     fn words(&self) -> &[AtomicU64; COUNT] {
         // SAFETY: the mapping begins on a page, is as long as the words are and lives as long as `self`; nobody else in
-        // this process maps it, and the kernel program only reads whole words.
+        // this process maps it, and the kernel program reads whole words and sets bits of them by one instruction.
         unsafe { &*self.page.as_mut_ptr().cast() }
     }
 }

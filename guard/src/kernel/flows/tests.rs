@@ -107,7 +107,7 @@ fn ports_are_listened_on_until_they_are_not() {
         let bits = |flows: &Flows| {
             let places = [true, false].into_iter().flat_map(|tcp| (0..=u16::MAX).map(move |port| (tcp, port)));
             let is_set = |(tcp, port): &(bool, u16)| {
-                let (word, bit) = listening_bit(*tcp, *port);
+                let (word, bit) = port_bit(*tcp, *port);
                 flows.listening.load(word as usize) & bit != 0
             };
             places.filter(is_set).collect::<Vec<_>>()

@@ -144,6 +144,8 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let Kernel { mut generations, addresses, mut counters, services, flusher, egress, flows, links, events } =
             kernel;
+        // Before anything is taken over from an earlier run, which could not be given back.
+        selection.present.iter().try_for_each(|interface| links.check_free(interface))?;
         let mut roster = Roster::open(services)?;
         let interfaces = selection.present.iter().map(|interface| (interface.index, interface.name.clone())).collect();
         let names = Names { services: roster.names(), interfaces };

@@ -21,7 +21,7 @@ mod state;
 mod words;
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -58,6 +58,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gu
 /// not let dead code hide that.
 const OLDEST_KERNEL: (u32, u32) = (5, 15);
 
+/// Says whether the kernel is a real-time one; absent where it is not.
+const REALTIME: &str = "/sys/kernel/realtime";
+
 /// What keeps guard from getting its program into the kernel.
 #[derive(Debug, Error)]
 pub(crate) enum KernelError {
@@ -67,6 +70,10 @@ pub(crate) enum KernelError {
     Capabilities { missing: String },
     #[error("kernel {found} is too old: guard needs 6.1, and tries its luck from {}.{} on", OLDEST_KERNEL.0, OLDEST_KERNEL.1)]
     KernelTooOld { found: String },
+    #[error(
+        "a real-time kernel (PREEMPT_RT): packets of one CPU may interrupt each other there, which guard is not made for"
+    )]
+    Realtime,
     #[error("no bpf file system on {path}, and mounting one failed ({error}): run `mount -t bpf bpf {path}` as root")]
     NoBpffs { path: PathBuf, error: io::Error },
     #[error(
@@ -115,7 +122,7 @@ impl Kernel {
     /// Loads the program and makes or adopts its tables. Nothing is attached, so nothing changes for any packet.
     pub(crate) fn load(instance: &Instance, options: LoadOptions) -> Result<Self, KernelError> {
         privileges::check()?;
-        check_version()?;
+        check_kernel()?;
         let pins = PinDirectory::open(instance)?;
         let mut ebpf = load_programs(&pins, options)?;
         Ok(Self {
@@ -213,7 +220,10 @@ fn tick_ns() -> u64 {
     clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).expect("every Linux has a coarse clock").tv_nsec() as u64
 }
 
-fn check_version() -> Result<(), KernelError> {
+fn check_kernel() -> Result<(), KernelError> {
+    if fs::read_to_string(REALTIME).is_ok_and(|flag| flag.trim() == "1") {
+        return Err(KernelError::Realtime);
+    }
     let release = uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {

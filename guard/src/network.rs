@@ -11,9 +11,11 @@ mod routes;
 pub(crate) mod sockets;
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     future, io,
     net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
@@ -76,7 +78,20 @@ pub(crate) struct Network {
     /// One item for each change of a link, an address or a route to a gateway; says only that there was one.
     pub(crate) changes: BoxStream<'static, ()>,
     connection: JoinHandle<()>,
+    /// What the last look at the routes gave, and how long it took.
+    routing: RefCell<Option<Routing>>,
 }
+
+struct Routing {
+    interfaces: BTreeSet<u32>,
+    read: Instant,
+    took: Duration,
+}
+
+/// A look at the routes that takes longer than this, as with a full table of the world's routes, holds for so many times as long as
+/// it took.
+const LONG_LOOK: Duration = Duration::from_millis(50);
+const LONG_LOOK_HOLDS: u32 = 20;
 
 impl Network {
     /// Opens the connection and subscribes to changes.
@@ -91,7 +106,7 @@ impl Network {
         let (connection, handle, messages) = new_multicast_connection(&groups).map_err(NetworkError::Open)?;
         let changes =
             messages.filter_map(|(message, _)| future::ready(routes::may_concern_us(&message).then_some(()))).boxed();
-        Ok(Self { handle, changes, connection: tokio::spawn(connection) })
+        Ok(Self { handle, changes, connection: tokio::spawn(connection), routing: RefCell::new(None) })
     }
 
     /// Lists all interfaces with their addresses.
@@ -107,8 +122,23 @@ impl Network {
     /// Lists the indices of the interfaces behind which a gateway is: those that a unicast route of any table leaves
     /// through, also as one of several next hops.
     ///
-    /// Where `net.ipv4.nexthop_compat_mode` is 0, routes by a nexthop object do not show where they leave.
+    /// Where `net.ipv4.nexthop_compat_mode` is 0, routes by a nexthop object do not show where they leave. A host with very many
+    /// routes is looked at less often than this is asked.
     pub(crate) async fn routing_interfaces(&self) -> Result<BTreeSet<u32>, NetworkError> {
+        if let Some(Routing { interfaces, read, took }) = &*self.routing.borrow()
+            && *took > LONG_LOOK
+            && read.elapsed() < *took * LONG_LOOK_HOLDS
+        {
+            return Ok(interfaces.clone());
+        }
+        let started = Instant::now();
+        let interfaces = self.list_routing_interfaces().await?;
+        let routing = Routing { interfaces: interfaces.clone(), read: Instant::now(), took: started.elapsed() };
+        self.routing.replace(Some(routing));
+        Ok(interfaces)
+    }
+
+    async fn list_routing_interfaces(&self) -> Result<BTreeSet<u32>, NetworkError> {
         let mut interfaces = BTreeSet::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut every_route = RouteMessage::default();

@@ -115,13 +115,14 @@ pub fn ping(
     }
     socket.set_read_timeout(Some(limit))?;
     let mut answered = 0;
-    loop {
+    while answered < requests {
         match (&socket).read(&mut [0; 64]) {
             Ok(_) => answered += 1,
-            Err(error) if is_timeout(&error) => return Ok(answered),
+            Err(error) if is_timeout(&error) => break,
             Err(error) => return Err(error),
         }
     }
+    Ok(answered)
 }
 
 fn connects_here(source: IpAddr, destination: SocketAddr, limit: Duration) -> Outcome {

@@ -5,10 +5,13 @@
 //! Everything that goes wrong panics with its reason, because in a test there is nobody to hand an error to. Nothing
 //! made here has a name outside the process, so nothing is left when the process ends, however it ends.
 
+mod bpf;
 pub mod cell;
 pub mod client;
+pub mod connection;
 pub mod counters;
 pub mod cpu;
+pub mod egress;
 pub mod frame;
 pub mod guard;
 pub mod host;
@@ -27,6 +30,7 @@ pub mod wire;
 pub mod xdp;
 
 pub use cell::{Cell, Family, in_each_cell, in_each_family};
+pub use connection::Connection;
 pub use counters::Counters;
 pub use guard::{Guard, Options};
 pub use host::Host;

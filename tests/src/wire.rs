@@ -40,13 +40,19 @@ impl Wire {
         Self { socket: socket.unwrap_or_else(|error| panic!("cannot open {name}: {error:#}")), name }
     }
 
+    /// Sends as other programs do from now on: to the interface's queue, before which classifiers see what leaves.
+    pub fn through_queue(self) -> Self {
+        self.socket.use_queue().unwrap_or_else(|error| panic!("send through the queue of {}: {error:#}", self.name));
+        self
+    }
+
     /// Sends one frame as it is.
     pub fn send(&self, frame: impl AsRef<[u8]>) {
         self.send_all(&[frame]);
     }
 
-    /// Sends frames as fast as the kernel takes them, past every queueing discipline. A peer that is slower loses some,
-    /// which [`crate::Interface::lost_frames`] counts.
+    /// Sends frames as fast as the kernel takes them, by default past every queueing discipline. A peer that is slower
+    /// loses some, which [`crate::Interface::lost_frames`] counts.
     pub fn send_all(&self, frames: &[impl AsRef<[u8]>]) {
         let addresses = [None::<LinkAddr>; BATCH];
         for batch in frames.chunks(BATCH) {

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::link::Interface;
+use crate::{bpf::bpf, link::Interface};
 
 /// Commands of bpf(2), and the program and attach type they are given (linux/bpf.h).
 const PROG_LOAD: libc::c_int = 5;
@@ -54,7 +54,7 @@ fn load() -> io::Result<OwnedFd> {
         instructions: PASS.as_ptr() as u64,
         license: c"GPL".as_ptr() as u64,
     };
-    bpf(PROG_LOAD, &load)
+    descriptor(PROG_LOAD, &load)
 }
 
 fn link(program: &OwnedFd, interface: u32) -> io::Result<OwnedFd> {
@@ -67,17 +67,14 @@ fn link(program: &OwnedFd, interface: u32) -> io::Result<OwnedFd> {
         flags: u32,
     }
     let create = Create { program: program.as_raw_fd(), interface, attach_type: ATTACH_TYPE_XDP, flags: 0 };
-    bpf(LINK_CREATE, &create)
+    descriptor(LINK_CREATE, &create)
 }
 
 /// Calls bpf(2) with a command that answers with a descriptor.
-fn bpf<A>(command: libc::c_int, attributes: &A) -> io::Result<OwnedFd> {
-    // SAFETY: `attributes` is a whole `repr(C)` value without padding whose size is told, and the only memory it names
-    // are statics of the length it gives; the kernel takes the fields that follow for zero.
-    let descriptor = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<A>()) };
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
+fn descriptor<A>(command: libc::c_int, attributes: &A) -> io::Result<OwnedFd> {
+    // SAFETY: both commands above are told the size of the whole `repr(C)` value without padding that they are given,
+    // write nothing to it, and the only memory it names are statics of the length it gives.
+    let descriptor = unsafe { bpf(command, std::ptr::from_ref(attributes).cast_mut(), size_of::<A>()) }?;
     // SAFETY: both commands above answer with a descriptor that nobody else has.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

@@ -29,7 +29,8 @@ pub(crate) struct Tool {
 }
 
 /// What the demo and the tests run; the packages are Debian's.
-const TOOLS: [Tool; 4] = [
+const TOOLS: [Tool; 5] = [
+    Tool { program: "curl", package: "curl", reason: "fetches by name from a guarded host" },
     Tool { program: "ip", package: "iproute2", reason: "makes the namespaces and links of the tests" },
     Tool {
         program: "nft",

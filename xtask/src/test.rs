@@ -54,6 +54,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     steps.run("tests", || cargo("test --workspace --locked"))?;
     if options.long {
         steps.run("long tests", || cargo("test -p guard --bins --locked -- --ignored"))?;
+        steps.run("long end-to-end tests", || cargo("test -p guard-tests --test replies --locked -- --ignored"))?;
     }
 
     steps.summarise();

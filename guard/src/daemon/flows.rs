@@ -5,6 +5,7 @@ mod cut;
 mod open;
 
 use std::{
+    cell::LazyCell,
     collections::BTreeSet,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -134,7 +135,7 @@ impl Shared {
     fn learn(&self, exits: &BTreeSet<u32>) -> anyhow::Result<Open> {
         let mut entered_by = lock(&self.entered_by);
         let (open, trouble) = read(exits)?;
-        self.kernel.set_listening(&open.answering.tcp, &open.answering.udp);
+        self.kernel.set_listening(&open.answering.tcp, &open.answering.udp, &open.clients);
         *entered_by = open.entered_by.clone();
         complain(&self.tracker_trouble, trouble);
         Ok(open)
@@ -150,11 +151,12 @@ impl Shared {
 
     fn refresh(&self) {
         let entered_by = lock(&self.entered_by);
-        let trouble = match sockets::read_listening() {
-            Ok(mut listening) => {
+        let listening = sockets::read_listening().and_then(|listening| Ok((listening, sockets::ephemeral_ports()?)));
+        let trouble = match listening {
+            Ok((mut listening, clients)) => {
                 listening.tcp.extend(&entered_by.tcp);
                 listening.udp.extend(&entered_by.udp);
-                self.kernel.set_listening(&listening.tcp, &listening.udp);
+                self.kernel.set_listening(&listening.tcp, &listening.udp, &clients);
                 None
             }
             Err(error) => Some(format!("which ports are listened on is not known: {:#}", anyhow::Error::from(error))),
@@ -168,8 +170,9 @@ impl Shared {
         }
         if *lists {
             let started = Instant::now();
-            let [before, now] = [before, now].map(|policy| Admitted::by(policy));
-            let cut = self.cut(exits, |address| now.cuts(&before, address))?;
+            // Lists of a million take a while to compare, so that is done for the first flow that there is.
+            let admitted = LazyCell::new(|| [before, now].map(|policy| Admitted::by(policy)));
+            let cut = self.cut(exits, now, |address| admitted[1].cuts(&admitted[0], address))?;
             if cut > 0 {
                 info!("{cut} flows of sources that were cut are ended, in {:?}", started.elapsed());
             }
@@ -177,16 +180,21 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the flows of addresses that were cut; returns how many there were.
+    /// Ends the flows of addresses that were cut, but for those that are known to be opened from here; returns how many there were.
     ///
     /// First the kernel learns of all ports by which anybody may be connected, so that no answer to a connection that still
     /// stands is noted for a flow again.
-    fn cut(&self, exits: &BTreeSet<u32>, is_cut: impl Fn(IpAddr) -> bool) -> anyhow::Result<usize> {
-        let learned = self.learn(exits);
-        let is_cut = |key: &FlowKey| is_cut(IpAddr::from(key.remote).to_canonical());
+    fn cut(&self, exits: &BTreeSet<u32>, policy: &Policy, is_cut: impl Fn(IpAddr) -> bool) -> anyhow::Result<usize> {
+        let learned = match policy.default {
+            DefaultVerdict::Drop => Some(self.learn(exits)),
+            // Nothing but a SYN is noted.
+            DefaultVerdict::Pass => None,
+        };
+        let own = learned.iter().flatten().flat_map(Open::leaving).collect::<BTreeSet<_>>();
+        let is_cut = |key: &FlowKey| is_cut(IpAddr::from(key.remote).to_canonical()) && !own.contains(key);
         // The second time for a packet that was on its way past the ports meanwhile.
         let cut = self.kernel.cut(is_cut)? + self.kernel.cut(is_cut)?;
-        learned.map(|_| cut)
+        learned.transpose().map(|_| cut)
     }
 }
 
@@ -200,7 +208,7 @@ fn read(exits: &BTreeSet<u32>) -> anyhow::Result<(Open, Option<String>)> {
         }
     };
     let mut routes = Routes::open()?;
-    let open = Open::of(sockets::read()?, &tracked, &sockets::ephemeral_ports()?, |address| {
+    let open = Open::of(sockets::read()?, &tracked, sockets::ephemeral_ports()?, |address| {
         Ok(leads_outside(address, routes.reach(address)?, |interface| exits.contains(&interface)))
     })?;
     Ok((open, trouble))

@@ -136,7 +136,7 @@ impl Egress {
     }
 
     fn attach_link(&mut self, interface: u32, name: &str) -> Result<(), EgressError> {
-        let order = TcAttachOptions::TcxOrder(LinkOrder::last());
+        let order = TcAttachOptions::TcxOrder(LinkOrder::first());
         let attached = self.program.attach_with_options(name, TcAttachType::Egress, order);
         let link = attached.and_then(|id| self.program.take_link(id)).map_err(refused(Hook::Tcx))?;
         let link = FdLink::try_from(link).map_err(refused(Hook::Tcx))?;

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     io,
+    ops::RangeInclusive,
     os::fd::{AsFd as _, OwnedFd},
 };
 
@@ -77,15 +78,17 @@ impl Flows {
         Ok(count)
     }
 
-    /// Has just these ports be those on which something listens. Only words that differ are written.
-    pub(crate) fn set_listening(&self, tcp: &BTreeSet<u16>, udp: &BTreeSet<u16>) {
+    /// Has just these ports be those on which something listens, and with them all of TCP's that are not `clients`': from those
+    /// hardly anybody asks, and what left them without a SYN would mostly be the answer of somebody whose socket does not show
+    /// here. Only words that differ are written.
+    pub(crate) fn set_listening(&self, tcp: &BTreeSet<u16>, udp: &BTreeSet<u16>, clients: &RangeInclusive<u16>) {
         let mut words = [0; PORT_WORDS];
-        for (is_tcp, ports) in [(true, tcp), (false, udp)] {
-            for port in ports {
-                let (word, bit) = port_bit(is_tcp, *port);
-                words[word as usize] |= bit;
-            }
-        }
+        let mut set = |is_tcp, port| {
+            let (word, bit) = port_bit(is_tcp, port);
+            words[word as usize] |= bit;
+        };
+        (0..=u16::MAX).filter(|port| tcp.contains(port) || !clients.contains(port)).for_each(|port| set(true, port));
+        udp.iter().for_each(|port| set(false, *port));
         self.listening.store_changed(&words);
     }
 

@@ -87,6 +87,14 @@ impl Links {
         matches!(holding_link(interface, &self.pin(interface)), Ok(Some(_)))
     }
 
+    /// Fails if attaching would, because somebody else has the interface.
+    pub(crate) fn check_free(&self, interface: &Interface) -> Result<(), AttachError> {
+        match interface.xdp {
+            Some(xdp) if !self.holds(interface) => Err(occupied(interface, xdp.program)),
+            _ => Ok(()),
+        }
+    }
+
     /// Guards an interface: through the link of an earlier run if there is one, else through a new one.
     pub(crate) fn attach(&mut self, interface: &Interface, mode: policy::XdpMode) -> Result<Attachment, AttachError> {
         let pin = self.pin(interface);

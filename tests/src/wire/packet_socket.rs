@@ -68,6 +68,11 @@ impl PacketSocket {
         Ok(socket)
     }
 
+    /// Sends through the interface's queueing discipline from now on, as programs do.
+    pub(super) fn use_queue(&self) -> Result<()> {
+        setsockopt(&self.0, QdiscBypass, &false).context("PACKET_QDISC_BYPASS")
+    }
+
     pub(super) fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }

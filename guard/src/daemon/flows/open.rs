@@ -9,7 +9,8 @@
 //! - a flow **enters** if its first sender is reached by an exit. It is listed by how it looked there, before any
 //!   translation.
 //!
-//! Sockets do not say who opened them. One whose port is a service's or a failsafe one, or is listened on, is taken for an answering one.
+//! Sockets do not say who opened them. One whose port is a service's or a failsafe one, or is listened on, or is a TCP one from
+//! which no client here asks, is taken for an answering one.
 
 use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
 
@@ -31,13 +32,15 @@ use crate::{
 };
 
 /// What is open at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Open {
     /// Ports from which answers to strangers leave: those that this host listens on, and those by which strangers reach what is
     /// behind it.
     pub(super) answering: Listening,
     /// The part of them by which strangers came that the tracker knows of.
     pub(super) entered_by: Listening,
+    /// The ports from which clients here ask.
+    pub(super) clients: RangeInclusive<u16>,
     /// Flows that leave, as the tracker has it.
     leave: Vec<Connection>,
     /// Flows that enter.
@@ -47,21 +50,28 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Puts together what sockets and the tracker say. `ephemeral` are the ports that clients have here; UDP from outside to one
-    /// may be a late answer.
+    /// Puts together what sockets and the tracker say. `clients` are the ports that clients have here; UDP from outside to one may
+    /// be a late answer.
     pub(super) fn of(
         sockets: Sockets,
         tracked: &[Tracked],
-        ephemeral: &RangeInclusive<u16>,
+        clients: RangeInclusive<u16>,
         mut is_outside: impl FnMut(IpAddr) -> Result<bool, NetworkError>,
     ) -> Result<Self, NetworkError> {
-        let mut open = Self { answering: sockets.listening, sockets: sockets.connections, ..Self::default() };
+        let mut open = Self {
+            answering: sockets.listening,
+            entered_by: Listening::default(),
+            clients,
+            leave: Vec::new(),
+            enter: BTreeSet::new(),
+            sockets: sockets.connections,
+        };
         for flow in tracked {
             if is_outside(flow.reply.source.ip())? {
                 open.leave.push(flow.outward());
             }
             if is_outside(flow.original.source.ip())? {
-                open.add_entering(flow, ephemeral);
+                open.add_entering(flow);
             }
         }
         open.answering.tcp.extend(&open.entered_by.tcp);
@@ -69,14 +79,14 @@ impl Open {
         Ok(open)
     }
 
-    fn add_entering(&mut self, flow: &Tracked, ephemeral: &RangeInclusive<u16>) {
+    fn add_entering(&mut self, flow: &Tracked) {
         let (protocol, local) = (flow.protocol, flow.original.destination);
         let is_translated = local != flow.reply.source;
         match protocol {
             protocol::TCP => {
                 self.entered_by.tcp.insert(local.port());
             }
-            protocol::UDP if is_translated || !ephemeral.contains(&local.port()) => {
+            protocol::UDP if is_translated || !self.clients.contains(&local.port()) => {
                 self.entered_by.udp.insert(local.port());
             }
             // To any other an answer may come whoever began.
@@ -96,7 +106,8 @@ impl Open {
             !answers && matches!(leaving(&packet, &ports), Leaving::Opens | Leaving::Continues)
         };
         let continues = |connection: &&Connection| {
-            !connection.remote.ip().is_loopback()
+            let asks = connection.protocol != protocol::TCP || self.clients.contains(&connection.local.port());
+            asks && !connection.remote.ip().is_loopback()
                 && leaving(&packet(connection, tcp_flag::ACK), &ports) == Leaving::Continues
         };
         let tracked = self.leave.iter().filter(opens);
@@ -104,10 +115,15 @@ impl Open {
         tracked.chain(sockets).filter_map(key).filter(|key| !self.enter.contains(key)).collect()
     }
 
+    /// Returns the flows that this host, or somebody behind it, opened, as far as the tracker knows.
+    pub(super) fn leaving(&self) -> BTreeSet<FlowKey> {
+        self.leave.iter().filter_map(key).collect()
+    }
+
     /// Tells which flows, of a table that others filled, are none that this host opened: what entered, and what left a port
     /// that is listened on, unless the tracker knows that it was opened from here.
     pub(super) fn strangers(&self) -> impl Fn(&FlowKey) -> bool + '_ {
-        let leave: BTreeSet<FlowKey> = self.leave.iter().filter_map(key).collect();
+        let leave = self.leaving();
         move |key| {
             let ports = match key.protocol {
                 protocol::TCP => &self.answering.tcp,

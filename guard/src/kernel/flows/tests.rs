@@ -112,11 +112,14 @@ fn ports_are_listened_on_until_they_are_not() {
             };
             places.filter(is_set).collect::<Vec<_>>()
         };
-        flows.set_listening(&ports(&[0, 22, 65_535]), &ports(&[53]));
+        let everywhere = 0..=u16::MAX;
+        flows.set_listening(&ports(&[0, 22, 65_535]), &ports(&[53]), &everywhere);
         assert_eq!(bits(flows), [(true, 0), (true, 22), (true, 65_535), (false, 53)]);
-        flows.set_listening(&ports(&[23]), &ports(&[53, 5353]));
+        flows.set_listening(&ports(&[23]), &ports(&[53, 5353]), &everywhere);
         assert_eq!(bits(flows), [(true, 23), (false, 53), (false, 5353)]);
-        flows.set_listening(&ports(&[]), &ports(&[]));
+        flows.set_listening(&ports(&[]), &ports(&[]), &(2..=65_533));
+        assert_eq!(bits(flows), [(true, 0), (true, 1), (true, 65_534), (true, 65_535)], "no client asks from there");
+        flows.set_listening(&ports(&[]), &ports(&[]), &everywhere);
         assert!(bits(flows).is_empty());
     });
 }

@@ -45,7 +45,7 @@ fn plain(protocol: u8, from: SocketAddr, to: SocketAddr) -> Tracked {
 
 fn open(sockets: Sockets, tracked: &[Tracked]) -> Open {
     let is_outside = |address| Ok(leads_outside(address, reach(address), |interface| interface == UPLINK));
-    Open::of(sockets, tracked, &(32_768..=60_999), is_outside).unwrap()
+    Open::of(sockets, tracked, 32_768..=60_999, is_outside).unwrap()
 }
 
 fn listening(tcp: &[u16], udp: &[u16]) -> Sockets {
@@ -167,12 +167,19 @@ fn sockets_are_remembered_unless_they_answer() {
 
 #[test]
 fn a_socket_that_a_stranger_opened_is_not_remembered_when_its_listener_is_gone() {
-    let (local, stranger) = (at("192.0.2.1", 9_999), at("198.51.100.9", 5_555));
-    let socket = connection(protocol::TCP, local, stranger);
-    let sockets = || Sockets { connections: vec![socket], ..Sockets::default() };
+    let stranger = at("198.51.100.9", 5_555);
     let policy = ports(DefaultVerdict::Drop);
-    assert_eq!(open(sockets(), &[]).to_remember(&policy), keys(&[socket]), "nothing tells");
-    assert!(open(sockets(), &[plain(protocol::TCP, stranger, local)]).to_remember(&policy).is_empty());
+    for (port, may_ask) in [(9_999, false), (40_000, true)] {
+        let local = at("192.0.2.1", port);
+        let socket = connection(protocol::TCP, local, stranger);
+        let sockets = || Sockets { connections: vec![socket], ..Sockets::default() };
+        let expected = if may_ask { keys(&[socket]) } else { BTreeSet::new() };
+        assert_eq!(open(sockets(), &[]).to_remember(&policy), expected, "nothing tells but port {port}");
+        let entered = open(sockets(), &[plain(protocol::TCP, stranger, local)]);
+        assert!(entered.to_remember(&policy).is_empty(), "the tracker tells, port {port}");
+        let left = open(sockets(), &[plain(protocol::TCP, local, stranger)]);
+        assert_eq!(left.to_remember(&policy), keys(&[socket]), "the tracker tells, port {port}");
+    }
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl<'a> SetWriter<'a> {
         head.sets.fill(FirstLines::NOWHERE);
         let tables = self.pieces.iter().flat_map(|Piece { sets, v4, v6, .. }| [(sets, 4, v4), (sets, 6, v6)]);
         let mut tables: Vec<_> = tables.filter(|(_, _, lines)| !lines.is_empty()).collect();
-        // Small ones lie in the head as wholes; what no packet asks yet keeps none of the others out.
+        // Small ones lie in the head as wholes; `trusted`, which only limits ask, keeps none of the others out.
         tables.sort_by_key(|(sets, _, lines)| (sets.as_slice() == [Set::Trusted], lines.len()));
         let mut directory = Directory::default();
         let mut far = Vec::new();

@@ -33,10 +33,14 @@ const ADDRESSES_MAX: usize = 4096;
 
 const EVENTS_BYTES: usize = 1 << 20;
 
+// What lies in an array of maps has arrays for values: Linux 6.1 tells a map whose value is a structure by its BTF from one that
+// userspace made without, and lets no such map in (`bpf_map_meta_equal`).
+type HeadOfOne = Array<[Head; 1], 1, { BPF_F_MMAPABLE as usize }>;
+type Partition = Array<[BucketLine; 1], LIMIT_LINES>;
 type FarLines = Array<Line, 1, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
 
 #[btf_map]
-static HEADS: ArrayOfMaps<Array<Head, 1, { BPF_F_MMAPABLE as usize }>, SLOTS> = ArrayOfMaps::new();
+static HEADS: ArrayOfMaps<HeadOfOne, SLOTS> = ArrayOfMaps::new();
 #[btf_map]
 static POLICY: ArrayOfMaps<FarLines, SLOTS> = ArrayOfMaps::new();
 #[btf_map]
@@ -63,7 +67,7 @@ static EVENTS: RingBuf<BlockEvent, EVENTS_BYTES> = RingBuf::new();
 #[btf_map]
 static PACKETS: PerCpuArray<[Packet; 2], 2> = PerCpuArray::new();
 #[btf_map]
-static BUCKETS: ArrayOfMaps<Array<BucketLine, LIMIT_LINES>, LIMIT_PLACES> = ArrayOfMaps::new();
+static BUCKETS: ArrayOfMaps<Partition, LIMIT_PLACES> = ArrayOfMaps::new();
 #[btf_map]
 static TOTALS: Array<BucketLine, LIMIT_PLACES, { BPF_F_MMAPABLE as usize }> = Array::new();
 #[btf_map]
@@ -145,7 +149,7 @@ pub(crate) fn live() -> Option<u64> {
 /// Returns the generation that a word names.
 #[inline(always)]
 pub(crate) fn generation(live: u64) -> Option<Generation<'static, Far>> {
-    Some(Generation { head: HEADS.get(Live(live).slot())?.get(0)?, far: Far { live } })
+    Some(Generation { head: &HEADS.get(Live(live).slot())?.get(0)?[0], far: Far { live } })
 }
 
 /// Tells whether an address, as [`Address::on_interface`] gives it, is one of this host's own.
@@ -181,7 +185,7 @@ pub(crate) fn bucket_line(limit: &Limit, hash: u64, unknown: u64) -> Option<Shar
     let line = if limit.per_service != 0 {
         TOTALS.get_ptr_mut(place)
     } else {
-        BUCKETS.get(place)?.get_ptr_mut((hash >> 32) as u32 & (LIMIT_LINES as u32 - 1))
+        BUCKETS.get(place)?.get_ptr_mut((hash >> 32) as u32 & (LIMIT_LINES as u32 - 1)).map(|line| line.cast())
     };
     // SAFETY: elements of arrays; one that was taken out of the outer map stays until no run can be using it.
     Some(unsafe { SharedLine::new(line?, unknown) })

@@ -63,8 +63,10 @@ fn compile(workspace: &Path, target_dir: &Path) -> anyhow::Result<PathBuf> {
     println!("cargo::rerun-if-changed={}", compiler.rustc.display());
     println!("cargo::rerun-if-changed={}", linker.path.display());
     let source_paths = SourcePaths::of_profile(&variable("PROFILE")?);
-    let object = KernelBuild { workspace, package: "guard-ebpf", target_dir, target: &target, source_paths }
-        .run(compiler, linker)?;
+    // The daemon and the kernel program must agree on layouts.
+    let features = if env::var_os("CARGO_FEATURE_OTHER_LAYOUT").is_some() { "other-layout" } else { "" };
+    let build = KernelBuild { workspace, package: "guard-ebpf", features, target_dir, target: &target, source_paths };
+    let object = build.run(compiler, linker)?;
     for warning in object.warnings {
         println!("cargo::warning={warning}");
     }

@@ -43,6 +43,16 @@ impl Address {
         ((self.high as u128) << 64 | self.low as u128).to_be_bytes()
     }
 
+    /// Returns the address with all but its first bits zero; `bits` is at most 128, those of the mapped form for IPv4 too.
+    #[inline(always)]
+    pub const fn prefix(self, bits: u32) -> Self {
+        if bits < 64 {
+            Self { high: self.high & leading(bits), low: 0 }
+        } else {
+            Self { high: self.high, low: self.low & leading(bits - 64) }
+        }
+    }
+
     /// Returns the address as the standard library's type; `version` is 4 or 6.
     pub fn to_ip(self, version: u8) -> IpAddr {
         match version {
@@ -102,6 +112,12 @@ impl Address {
         let prefix = self.low >> 32;
         self.high == 0 && (prefix == 0 || prefix == 0xffff)
     }
+}
+
+/// Returns a number whose first bits are ones, at most 64. In two steps, because no shift is by 64.
+#[inline(always)]
+const fn leading(bits: u32) -> u64 {
+    !(u64::MAX >> (bits / 2) >> (bits - bits / 2))
 }
 
 impl From<IpAddr> for Address {

@@ -7,7 +7,7 @@ use crate::{
     address::Address,
     packet::{Packet, echo_reply, echo_request, protocol, tcp_flag},
     policy::Target,
-    records::port_bit,
+    records::{RESERVED, port_bit},
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -49,11 +49,12 @@ pub struct Flow {
     pub closed_here: u32,
     /// Not 0 if a TCP SYN from here opened it: then it is nobody else's.
     pub asked_here: u32,
+    pub reserved: [u64; RESERVED],
 }
 
 const _: () = {
     assert!(size_of::<FlowKey>() == 40);
-    assert!(size_of::<Flow>() == 16);
+    assert!(size_of::<Flow>() == 16 + 8 * RESERVED);
 };
 
 impl FlowKey {
@@ -179,12 +180,12 @@ pub fn leaving<P: Ports>(packet: &Packet, ports: &P) -> Leaving {
 
 impl Flow {
     /// A flow whose peer was cut: no packet from here keeps it alive, and only a TCP SYN opens it again.
-    pub const CUT: Self = Self { ends_ns: 0, closed_here: 1, asked_here: 0 };
+    pub const CUT: Self = Self { ends_ns: 0, closed_here: 1, asked_here: 0, reserved: [0; RESERVED] };
 
     /// Returns a flow that is known from now on, whoever opened it.
     #[inline(always)]
     pub const fn noted(key: &FlowKey, now_ns: u64) -> Self {
-        Self { ends_ns: lasts_until(key, now_ns), closed_here: 0, asked_here: 0 }
+        Self { ends_ns: lasts_until(key, now_ns), closed_here: 0, asked_here: 0, reserved: [0; RESERVED] }
     }
 
     /// Returns what is known of a flow of which nothing was before a packet that leaves, if that is anything.

@@ -63,7 +63,9 @@ pub struct Head {
 #[repr(C)]
 pub struct Header {
     /// Not 0 if ports of no service pass unasked.
-    pub passes_by_default: u64,
+    pub passes_by_default: u32,
+    /// Not 0 if grants let anybody in.
+    pub grants_hold: u32,
     /// A number of its own for each generation of a run.
     pub number: u64,
     /// A bit for each service, by its number, whose mode is [`Mode::Monitor`].
@@ -180,6 +182,11 @@ impl<F: Lines> Generation<'_, F> {
     #[inline(always)]
     pub fn passes_by_default(&self) -> bool {
         self.head.header.passes_by_default != 0
+    }
+
+    #[inline(always)]
+    pub fn grants_hold(&self) -> bool {
+        self.head.header.grants_hold != 0
     }
 
     /// Returns what a port belongs to.

@@ -18,3 +18,4 @@ pub mod policy;
 pub mod prefix;
 pub mod records;
 pub mod siphash;
+pub mod timed;

@@ -5,6 +5,8 @@
 pub const PROGRAM_GUARD: &str = "guard";
 /// The XDP program that reports what the running CPU's gates hold; run by test_run, never attached.
 pub const PROGRAM_FLUSH: &str = "guard_flush";
+/// The XDP program that adds to what the running CPU has counted; run by test_run, never attached.
+pub const PROGRAM_ADD: &str = "guard_add";
 
 /// The traffic-control program that notes flows of packets that leave.
 pub const PROGRAM_EGRESS: &str = "guard_egress";
@@ -56,6 +58,17 @@ pub const FLOWS: &str = "FLOWS";
 pub const LISTENING: &str = "LISTENING";
 /// Array of [`crate::records::PORT_WORDS`] u64: [`crate::flow::FlowKey::port_bit`] of every key that was ever in `FLOWS`.
 pub const FLOW_PORTS: &str = "FLOW_PORTS";
+/// Hash from [`crate::timed::PrefixKey`] to [`crate::timed::Until`].
+pub const BANS: &str = "BANS";
+/// Hash from [`crate::timed::PrefixKey`] to [`crate::timed::Until`].
+pub const GRANTS: &str = "GRANTS";
+/// Array of one array of [`crate::timed::LENGTH_WORDS`] u64: [`crate::timed::length_bit`] of every key of `BANS` and `GRANTS`.
+pub const TIMED_LENGTHS: &str = "TIMED_LENGTHS";
+/// LRU hash from 16 address bytes to u64: when a packet of the source was last seen to be let in by a list or a grant,
+/// CLOCK_BOOTTIME in ns.
+pub const USED: &str = "USED";
+/// Per-CPU array of one [`crate::records::Sampled`].
+pub const SAMPLED: &str = "SAMPLED";
 
 /// Global of type u64: the random seed of the gates' hash.
 pub const GATE_SEED: &str = "GATE_SEED";
@@ -63,7 +76,7 @@ pub const GATE_SEED: &str = "GATE_SEED";
 pub const TICK_MS: &str = "TICK_MS";
 
 /// Every map that guard's own code names.
-pub const MAPS: [&str; 21] = [
+pub const MAPS: [&str; 26] = [
     HEADS,
     POLICY,
     LIVE,
@@ -85,4 +98,9 @@ pub const MAPS: [&str; 21] = [
     FLOWS,
     FLOW_PORTS,
     LISTENING,
+    BANS,
+    GRANTS,
+    TIMED_LENGTHS,
+    USED,
+    SAMPLED,
 ];

@@ -1,128 +1,19 @@
 //! Do we want this packet: facts in, verdict and reason out. It knows neither tables nor the kernel.
 
+mod reason;
+
 use crate::{
     address::Address,
     essential::is_essential,
     flow::may_answer,
     limits::Limits,
     packet::{Fragment, Packet, protocol, tcp_flag},
+    timed::ANY_SERVICE,
 };
+pub use reason::{REASONS_MAX, Reason, Verdict};
 
 /// Services with a name, 1 to 63; service 0 is every port that none of them names.
 pub const SERVICES_MAX: usize = 63;
-
-/// Why a packet passed or was dropped. The number is the second half of a counter's index.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-pub enum Reason {
-    /// Passed: no IP packet.
-    NotIp = 0,
-    /// Passed: the host cannot live without it ([`is_essential`]).
-    Essential = 1,
-    /// Passed: to a failsafe port.
-    Failsafe = 2,
-    /// Passed: for no service, and the default is to pass.
-    Default = 3,
-    /// Passed: the source is in an allow set.
-    Allowed = 4,
-    /// Dropped: headers that contradict the frame, each other or what a service may be sent.
-    Malformed = 5,
-    /// Dropped: an address that cannot be real.
-    Spoofed = 6,
-    /// Dropped: the source is in `deny`.
-    Blocked = 7,
-    /// Dropped: a later fragment of a source in no allow set.
-    Fragment = 8,
-    /// Dropped: the source is in no allow set.
-    NotAllowed = 9,
-    /// Passed: the answer to a flow that this host opened.
-    Reply = 10,
-    /// Dropped: more packets than the service's limit lets through.
-    RatePackets = 11,
-    /// Dropped: more bytes than the service's limit lets through.
-    RateBytes = 12,
-    /// Dropped: more new connections than the service's limit lets through.
-    RateConnections = 13,
-    /// Dropped: more echo requests than `echo_rate` lets through.
-    RateEcho = 14,
-    /// Dropped: more ICMP errors than any router has cause to send.
-    RateErrors = 15,
-}
-
-/// Reasons that a counter's index has room for; a power of two.
-pub const REASONS_MAX: usize = 32;
-
-impl Reason {
-    pub const ALL: [Self; 16] = [
-        Self::NotIp,
-        Self::Essential,
-        Self::Failsafe,
-        Self::Default,
-        Self::Allowed,
-        Self::Malformed,
-        Self::Spoofed,
-        Self::Blocked,
-        Self::Fragment,
-        Self::NotAllowed,
-        Self::Reply,
-        Self::RatePackets,
-        Self::RateBytes,
-        Self::RateConnections,
-        Self::RateEcho,
-        Self::RateErrors,
-    ];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotIp => "not_ip",
-            Self::Essential => "essential",
-            Self::Failsafe => "failsafe",
-            Self::Default => "default",
-            Self::Allowed => "allowed",
-            Self::Malformed => "malformed",
-            Self::Spoofed => "spoofed",
-            Self::Blocked => "blocked",
-            Self::Fragment => "fragment",
-            Self::NotAllowed => "not_allowed",
-            Self::Reply => "reply",
-            Self::RatePackets => "rate_packets",
-            Self::RateBytes => "rate_bytes",
-            Self::RateConnections => "rate_connections",
-            Self::RateEcho => "rate_echo",
-            Self::RateErrors => "rate_errors",
-        }
-    }
-
-    #[inline(always)]
-    pub const fn verdict(self) -> Verdict {
-        match self {
-            Self::NotIp | Self::Essential | Self::Failsafe | Self::Default | Self::Allowed | Self::Reply => {
-                Verdict::Pass
-            }
-            Self::Malformed
-            | Self::Spoofed
-            | Self::Blocked
-            | Self::Fragment
-            | Self::NotAllowed
-            | Self::RatePackets
-            | Self::RateBytes
-            | Self::RateConnections
-            | Self::RateEcho
-            | Self::RateErrors => Verdict::Drop,
-        }
-    }
-
-    /// Returns the reason whose number a record holds.
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(number as usize).copied()
-    }
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    Pass,
-    Drop,
-}
 
 /// What is done with a drop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -171,6 +62,13 @@ pub trait Facts {
     /// Tells whether the source is in the set.
     fn contains(&self, set: Set, packet: &Packet) -> bool;
 
+    /// Tells whether the source is banned.
+    fn ban(&self, packet: &Packet) -> Ban;
+
+    /// Tells whether the source is granted every service, or one by its number; with
+    /// [`ANY_SERVICE`](crate::timed::ANY_SERVICE) whether it is granted any.
+    fn is_granted(&self, service: u8, packet: &Packet) -> bool;
+
     /// Tells whether the address is one of the host's own on a guarded interface, and not shared with other hosts.
     fn is_own_address(&self, address: Address) -> bool;
 
@@ -203,6 +101,17 @@ pub enum Set {
     Trusted,
 }
 
+/// Whether a source is banned, and how.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Ban {
+    None = 0,
+    /// From everything.
+    ByHand = 1,
+    /// From everything but failsafe ports, unless it is trusted.
+    ByMachine = 2,
+}
+
 /// A verdict with its reason and the service that it counts for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {
@@ -222,7 +131,7 @@ pub fn decide<F: Facts>(packet: &Packet, judged: &mut Packet, facts: &F) -> Deci
     if reason.is_none() && packet.is_error() {
         if facts.take_for_answer(judged) {
             port = Port::of(judged, facts);
-            reason = screen_answer(judged, packet, facts);
+            reason = screen_answer(judged, port, packet, facts);
         } else {
             reason = Some(Reason::Malformed);
         }
@@ -282,12 +191,12 @@ fn screen<F: Facts>(packet: &Packet, port: Port, facts: &F) -> Option<Reason> {
     {
         return Some(Reason::Spoofed);
     }
-    facts.contains(Set::Deny, packet).then_some(Reason::Blocked)
+    exclusion(packet, port, facts)
 }
 
 /// Returns what becomes of an error before anybody asks to whom the answer goes that it is taken for.
 #[inline(always)]
-fn screen_answer<F: Facts>(answer: &Packet, error: &Packet, facts: &F) -> Option<Reason> {
+fn screen_answer<F: Facts>(answer: &Packet, port: Port, error: &Packet, facts: &F) -> Option<Reason> {
     // Routers send an error to the source of what it is about; one to another address, or about what was never on a wire, is
     // about a packet that never was.
     if answer.destination != error.destination
@@ -296,7 +205,21 @@ fn screen_answer<F: Facts>(answer: &Packet, error: &Packet, facts: &F) -> Option
     {
         return Some(Reason::Spoofed);
     }
-    facts.contains(Set::Deny, answer).then_some(Reason::Blocked)
+    exclusion(answer, port, facts)
+}
+
+/// Returns why a packet is dropped whatever would let it in.
+#[inline(always)]
+fn exclusion<F: Facts>(packet: &Packet, port: Port, facts: &F) -> Option<Reason> {
+    if facts.contains(Set::Deny, packet) {
+        return Some(Reason::Blocked);
+    }
+    let is_banned = match facts.ban(packet) {
+        Ban::None => false,
+        Ban::ByHand => true,
+        Ban::ByMachine => port.kind != PortKind::Failsafe && !facts.contains(Set::Trusted, packet),
+    };
+    is_banned.then_some(Reason::Banned)
 }
 
 /// Returns the limits that hold for a packet that passes for a reason.
@@ -320,7 +243,7 @@ fn admission<F: Facts>(packet: &Packet, port: Port, facts: &F) -> Reason {
         PortKind::Unnamed if facts.passes_by_default() => return Reason::Default,
         PortKind::Unnamed | PortKind::Service => {}
     }
-    if facts.contains(Set::Allow, packet) || is_added(packet, port, facts) {
+    if facts.contains(Set::Allow, packet) || is_added(packet, port, facts) || is_granted(packet, port, facts) {
         return Reason::Allowed;
     }
     if may_answer(packet, port.kind == PortKind::Service) && facts.is_answer(packet) {
@@ -340,6 +263,16 @@ fn is_added<F: Facts>(packet: &Packet, port: Port, facts: &F) -> bool {
         PortKind::Unnamed => !packet.has_ports() && facts.contains(Set::AnyService, packet),
         PortKind::Failsafe => false,
     }
+}
+
+/// Tells whether a source is let in for a time.
+#[inline(always)]
+fn is_granted<F: Facts>(packet: &Packet, port: Port, facts: &F) -> bool {
+    let service = match port.kind {
+        PortKind::Unnamed if !packet.has_ports() => ANY_SERVICE,
+        PortKind::Service | PortKind::Unnamed | PortKind::Failsafe => port.service,
+    };
+    facts.is_granted(service, packet)
 }
 
 /// Returns why limits refuse a packet, if they do.

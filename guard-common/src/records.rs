@@ -9,8 +9,10 @@ use crate::{
     policy::{Mode, REASONS_MAX, Reason, SERVICES_MAX},
 };
 
-/// The version of every layout here. State of another version is not adopted.
-pub const LAYOUT: u32 = 3;
+/// Words at the end of some records: none, but in a build whose layout is another, for the test of upgrades.
+///
+/// Tables of these records outlive a run. Who changes a record raises its tables' version, in the daemon's list of them.
+pub const RESERVED: usize = cfg!(feature = "other-layout") as usize;
 
 /// One CPU's count of packets and of their frames' bytes; of a frame that goes on in pages behind the end of its packet, those of
 /// its first piece.
@@ -19,6 +21,7 @@ pub const LAYOUT: u32 = 3;
 pub struct Counter {
     pub packets: u64,
     pub bytes: u64,
+    pub reserved: [u64; RESERVED],
 }
 
 /// Entries of `COUNTERS`.
@@ -163,6 +166,24 @@ pub struct Budget {
     pub spent: u32,
 }
 
+/// Sources of which it can be known when they were last let in.
+pub const USED_MAX: usize = 16_384;
+
+/// Of packets that are let in and open no connection, one in so many is noted.
+pub const USED_SAMPLE: u64 = 64;
+
+/// Packets that one CPU may note in one of the kernel's ticks.
+pub const USED_PER_TICK: u64 = 4;
+
+/// What one CPU noted in a tick.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Sampled {
+    /// The kernel's count of ticks.
+    pub tick: u64,
+    pub packets: u64,
+}
+
 /// One CPU's blocked packets, of one reason, that no event stands for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]
@@ -204,6 +225,44 @@ impl FlushRequest {
     }
 }
 
+/// The table whose element the add program changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum Counted {
+    Counters = 0,
+    LinkTypes = 1,
+    Unreported = 2,
+}
+
+/// What the add program adds to the running CPU's element of a table.
+///
+/// Its input, in place of a frame: [`Self::OFFSET`] bytes with the Ethernet header that test_run demands, then this, padding.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct AddRequest {
+    /// [`Counted`].
+    pub table: u32,
+    pub index: u32,
+    /// To be added to the element's first two numbers.
+    pub numbers: [u64; 2],
+}
+
+impl AddRequest {
+    pub const LENGTH: usize = 64;
+    pub const OFFSET: usize = 16;
+
+    pub fn to_frame(self) -> [u8; Self::LENGTH] {
+        let mut frame = [0; Self::LENGTH];
+        frame[Self::OFFSET..][..size_of::<Self>()].copy_from_slice(self.as_bytes());
+        frame
+    }
+
+    #[inline(always)]
+    pub const fn from_bytes(bytes: [u8; size_of::<Self>()]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+}
+
 /// Words of `ADDRESS_BITS`: so many that a stranger's address is rarely taken for one that may be an own one.
 pub const ADDRESS_WORDS: usize = 64;
 
@@ -219,11 +278,12 @@ const _: () = {
     assert!(ADDRESS_WORDS == 1 << 6);
     assert!(size_of::<LimitPlace>() == 32);
     assert!(size_of::<PendingKey>() == 24);
-    assert!(size_of::<Counter>() == 16);
+    assert!(size_of::<Counter>() == 16 + 8 * RESERVED);
     assert!(size_of::<BlockEvent>() == 80);
     assert!(size_of::<GateSet>() == 64 + GATE_WAYS * 80);
     assert!(size_of::<Budget>() == 8);
     assert!(size_of::<Unreported>() == 16);
+    assert!(size_of::<Sampled>() == 16);
     assert!(GATE_SETS.is_power_of_two() && REASONS_MAX.is_power_of_two());
     assert!(Reason::ALL.len() <= REASONS_MAX);
 };

@@ -125,6 +125,13 @@ pub(crate) fn now_ns() -> u64 {
     unsafe { helpers::bpf_ktime_get_coarse_ns() }
 }
 
+/// Returns CLOCK_BOOTTIME.
+#[inline(always)]
+pub(crate) fn boot_now_ns() -> u64 {
+    // SAFETY: the helper takes nothing and has no failure.
+    unsafe { helpers::generated::bpf_ktime_get_boot_ns() }
+}
+
 /// Returns CLOCK_MONOTONIC.
 #[inline(always)]
 pub(crate) fn precise_now_ns() -> u64 {

@@ -8,13 +8,14 @@ use guard_common::{
     generation::{Generation, set_index},
     limits::{self, Demand, LIMITS_MAX, Ledger, Limit, Limits, Unit, refusal, unit_bit},
     packet::{Packet, protocol, read_answer_to_quoted, tcp_flag},
-    policy::{Facts, Reason, Set, Target},
+    policy::{Ban, Facts, Reason, Set, Target},
     records::PendingKey,
 };
 
 use crate::{
     context::{PagedFrame, frame_length, interface, now_ns, precise_now_ns, ticks},
     maps::{self, Far},
+    timed,
 };
 
 /// How much sooner than it should a UDP flow may be forgotten, so that not every packet writes.
@@ -54,6 +55,16 @@ impl Facts for Policy<'_> {
         }
         self.generation.has(set, version)
             && set_contains(self.live, (set_index(set) as u64) << 8 | version as u64, source.high, source.low) != 0
+    }
+
+    #[inline(always)]
+    fn ban(&self, packet: &Packet) -> Ban {
+        timed::ban(packet)
+    }
+
+    #[inline(always)]
+    fn is_granted(&self, service: u8, packet: &Packet) -> bool {
+        self.generation.grants_hold() && timed::is_granted(packet, service)
     }
 
     #[inline(always)]

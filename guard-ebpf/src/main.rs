@@ -18,6 +18,8 @@ mod facts;
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod program;
+#[cfg(target_arch = "bpf")]
+mod timed;
 
 /// Built for the host only so that the workspace's lints and tests cover the crate.
 #[cfg(not(target_arch = "bpf"))]

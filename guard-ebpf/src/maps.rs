@@ -1,7 +1,9 @@
 //! The kernel's tables, and the questions the program asks of them.
 
+use core::ops::RangeInclusive;
+
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_F_INNER_MAP, BPF_F_MMAPABLE},
+    bindings::{BPF_ANY, BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
@@ -16,16 +18,17 @@ use guard_common::{
     policy::REASONS_MAX,
     prefix::{Line, Lines},
     records::{
-        ADDRESS_WORDS, BlockEvent, Budget, COUNTERS_LENGTH, Counter, FLOWS_MAX, GATE_SETS, GateSet, LINK_TYPES_LENGTH,
-        LimitPlace, PENDING_MAX, PORT_WORDS, PendingKey, SERVICE_NAME_MAX, SERVICES_LENGTH, Unreported, address_bit,
-        counter_index, port_bit,
+        ADDRESS_WORDS, AddRequest, BlockEvent, Budget, COUNTERS_LENGTH, Counted, Counter, FLOWS_MAX, GATE_SETS,
+        GateSet, LINK_TYPES_LENGTH, LimitPlace, PENDING_MAX, PORT_WORDS, PendingKey, SERVICE_NAME_MAX, SERVICES_LENGTH,
+        Sampled, USED_MAX, USED_PER_TICK, Unreported, address_bit, counter_index, port_bit,
     },
     siphash,
+    timed::{BANS_MAX, GRANTS_MAX, LENGTH_WORDS, PrefixKey, Until},
 };
 
 use crate::{
     atomics::{SharedLine, set_bits},
-    context::forget,
+    context::{boot_now_ns, forget, ticks},
 };
 
 /// Own addresses that can be held: far more than interfaces of one host have.
@@ -82,6 +85,16 @@ static FLOWS: LruHashMap<FlowKey, Flow, FLOWS_MAX> = LruHashMap::new();
 static FLOW_PORTS: Array<u64, PORT_WORDS, { BPF_F_MMAPABLE as usize }> = Array::new();
 #[btf_map]
 static LISTENING: Array<u64, PORT_WORDS, { BPF_F_MMAPABLE as usize }> = Array::new();
+#[btf_map]
+static BANS: HashMap<PrefixKey, Until, BANS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+#[btf_map]
+static GRANTS: HashMap<PrefixKey, Until, GRANTS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+#[btf_map]
+static TIMED_LENGTHS: Array<[u64; LENGTH_WORDS], 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+#[btf_map]
+static USED: LruHashMap<[u8; 16], u64, USED_MAX> = LruHashMap::new();
+#[btf_map]
+static SAMPLED: PerCpuArray<Sampled, 1> = PerCpuArray::new();
 
 #[unsafe(no_mangle)]
 static GATE_SEED: u64 = 0;
@@ -238,6 +251,7 @@ pub(crate) fn flow(key: &FlowKey) -> Option<Flow> {
             ends_ns: (&raw const (*flow).ends_ns).read_volatile(),
             closed_here: (&raw const (*flow).closed_here).read_volatile(),
             asked_here: (&raw const (*flow).asked_here).read_volatile(),
+            ..Flow::CUT
         })
     }
 }
@@ -249,11 +263,72 @@ pub(crate) fn set_flow(key: &FlowKey, flow: &Flow) {
     let _ = FLOWS.insert(key, flow, BPF_ANY as u64);
 }
 
-/// Counts a decided packet under the numbers of its [`Mode`](guard_common::policy::Mode) and
-/// [`Reason`](guard_common::policy::Reason).
+/// Returns the lengths of prefixes that bans or grants have, those of some words together.
 #[inline(always)]
-pub(crate) fn count(service: u8, cause: Cause, bytes: u32) {
-    add(COUNTERS.get_ptr_mut(counter_index(service, cause.mode, cause.reason)), bytes);
+pub(crate) fn lengths(words: RangeInclusive<usize>) -> u64 {
+    let Some(lengths) = TIMED_LENGTHS.get_ptr(0) else { return 0 };
+    let in_range = words.filter(|word| *word < LENGTH_WORDS);
+    // SAFETY: words of the element, as for LIVE.
+    in_range.fold(0, |bits, word| bits | unsafe { lengths.cast::<u64>().add(word).read_volatile() })
+}
+
+/// Returns when the ban of a prefix ends.
+#[inline(always)]
+pub(crate) fn ban(key: &PrefixKey) -> Option<Until> {
+    BANS.get_ptr(key).map(until)
+}
+
+/// Returns when the grant of a prefix ends.
+#[inline(always)]
+pub(crate) fn grant(key: &PrefixKey) -> Option<Until> {
+    GRANTS.get_ptr(key).map(until)
+}
+
+#[inline(always)]
+fn until(until: *const Until) -> Until {
+    // SAFETY: aligned words of the map's memory, which may come to hold another prefix's meanwhile: that is then taken for
+    // this one's, for one packet.
+    unsafe {
+        Until {
+            ends_ns: (&raw const (*until).ends_ns).read_volatile(),
+            by_machine: (&raw const (*until).by_machine).read_volatile(),
+            reserved: 0,
+        }
+    }
+}
+
+/// Tells whether this CPU may note one more packet in the tick, and counts it.
+#[inline(always)]
+pub(crate) fn may_sample() -> bool {
+    let Some(sampled) = SAMPLED.get_ptr_mut(0) else { return false };
+    // SAFETY: as for counters.
+    let sampled = unsafe { &mut *sampled };
+    let tick = ticks();
+    if sampled.tick != tick {
+        *sampled = Sampled { tick, packets: 0 };
+    }
+    sampled.packets += 1;
+    sampled.packets <= USED_PER_TICK
+}
+
+/// Notes that a source was let in just now.
+#[inline(never)]
+pub(crate) fn set_used(source: &Address) {
+    let key = source.octets();
+    let now_ns = boot_now_ns();
+    match USED.get_ptr_mut(key) {
+        // SAFETY: an aligned word of the map's memory; at worst another source gets it that has just taken the place.
+        Some(used) => unsafe { used.write_volatile(now_ns) },
+        // Where it can't be, the next one is.
+        None => _ = USED.insert(key, now_ns, BPF_ANY as u64),
+    }
+}
+
+/// Counts a decided packet under the numbers of its [`Mode`](guard_common::policy::Mode) and
+/// [`Reason`](guard_common::policy::Reason); returns how many that makes on this CPU.
+#[inline(always)]
+pub(crate) fn count(service: u8, cause: Cause, bytes: u32) -> u64 {
+    add(COUNTERS.get_ptr_mut(counter_index(service, cause.mode, cause.reason)), bytes)
 }
 
 /// Counts a frame that carries no IP packet.
@@ -263,12 +338,33 @@ pub(crate) fn count_link(link_type: LinkType, bytes: u32) {
 }
 
 #[inline(always)]
-fn add(counter: Option<*mut Counter>, bytes: u32) {
-    let Some(counter) = counter else { return };
+fn add(counter: Option<*mut Counter>, bytes: u32) -> u64 {
+    let Some(counter) = counter else { return 0 };
     // SAFETY: this CPU's own element, and a packet is not interrupted by another on the same CPU.
     unsafe {
         (*counter).packets += 1;
         (*counter).bytes += bytes as u64;
+        (*counter).packets
+    }
+}
+
+/// Adds to two numbers of this CPU's element.
+#[inline(always)]
+pub(crate) fn add_numbers(request: &AddRequest) {
+    let AddRequest { table, index, numbers } = *request;
+    let element = if table == Counted::Counters as u32 {
+        COUNTERS.get_ptr_mut(index).map(|counter| counter.cast::<[u64; 2]>())
+    } else if table == Counted::LinkTypes as u32 {
+        LINK_TYPES.get_ptr_mut(index).map(|counter| counter.cast())
+    } else {
+        UNREPORTED.get_ptr_mut(index).map(|unreported| unreported.cast())
+    };
+    let Some(element) = element else { return };
+    // SAFETY: this CPU's own element, which begins with two u64 in each of the tables, and the run is not interrupted by one that
+    // counts a packet.
+    unsafe {
+        (*element)[0] += numbers[0];
+        (*element)[1] += numbers[1];
     }
 }
 

@@ -8,8 +8,9 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use guard_common::{
     gate::Cause,
-    packet::{self, Frame as _, LinkType, Packet, Parsed},
+    packet::{self, Frame as _, LinkType, Packet, Parsed, tcp_flag},
     policy::{Decision, Mode, Reason, Verdict, decide},
+    records::{AddRequest, USED_SAMPLE},
 };
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
 
 /// Decides on a packet.
 #[xdp(frags)]
+#[inline(always)]
 pub(crate) fn guard(context: XdpContext) -> u32 {
     let frame = LinearFrame::new(&context);
     // Nothing passes for want of a table.
@@ -54,10 +56,13 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
         policy.generation.mode(service)
     };
     let cause = Cause { reason, mode: frame.forget(mode as u32) & 1 };
-    maps::count(service, cause, bytes);
+    let packets = maps::count(service, cause, bytes);
     let source = packet.source.octets();
     debug!(&context, "{:i} port {} reason {} service {}", source, packet.destination_port, reason, service);
     if !drops {
+        if reason == Reason::Allowed as u8 {
+            note_use(packet, judged, packets);
+        }
         return xdp_action::XDP_PASS;
     }
     events::block(&context, packet, service, cause, &policy);
@@ -68,6 +73,16 @@ pub(crate) fn guard(context: XdpContext) -> u32 {
 #[xdp]
 pub(crate) fn guard_flush(context: XdpContext) -> u32 {
     events::flush(&LinearFrame::new(&context));
+    xdp_action::XDP_PASS
+}
+
+/// Adds to what this CPU has counted; run by the daemon through test_run, never attached.
+#[xdp]
+pub(crate) fn guard_add(context: XdpContext) -> u32 {
+    let frame = LinearFrame::new(&context);
+    if let Some(request) = frame.read(AddRequest::OFFSET as u32) {
+        maps::add_numbers(&AddRequest::from_bytes(request));
+    }
     xdp_action::XDP_PASS
 }
 
@@ -89,6 +104,16 @@ fn parse_partial(context: &XdpContext, length: u32, packet: &mut Packet) -> Pars
     *packet = Packet::default();
     // The headers may go on in the frame's pages.
     packet::parse(&PagedFrame::new(context, length), packet)
+}
+
+/// Notes when a source was let in, for a sample of packets: those that open a connection, and some of the others. An error is a
+/// use by whom it is judged as.
+#[inline(always)]
+fn note_use(packet: &Packet, judged: &Packet, packets: u64) {
+    let opens = packet.tcp_flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN;
+    if (opens || packets.is_multiple_of(USED_SAMPLE)) && maps::may_sample() {
+        maps::set_used(&judged.source);
+    }
 }
 
 #[inline(always)]

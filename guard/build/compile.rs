@@ -37,6 +37,8 @@ pub(crate) struct KernelBuild<'a> {
     pub(crate) workspace: &'a Path,
     /// The package, whose binary has the same name.
     pub(crate) package: &'a str,
+    /// Of the package, separated by commas.
+    pub(crate) features: &'a str,
     /// Where the nested cargo puts its files.
     pub(crate) target_dir: &'a Path,
     pub(crate) target: &'a Target,
@@ -78,6 +80,7 @@ impl KernelBuild<'_> {
             .env("RUSTC_WRAPPER", "")
             .env("RUSTC_WORKSPACE_WRAPPER", "")
             .args(["build", "--locked", "--release", "--package", self.package, "--bin", self.package])
+            .args(["--features", self.features])
             .args(["--target", self.target.triple, "--target-dir"])
             .arg(self.target_dir);
         if compiler.core == Core::Source {

@@ -10,8 +10,10 @@
 
 mod amounts;
 mod application_limits;
+mod basis;
 mod checks;
 mod compose;
+mod data_files;
 mod document;
 mod env_file;
 mod environment;
@@ -20,6 +22,7 @@ mod interfaces;
 mod item;
 mod json;
 mod list_file;
+mod live_file;
 mod prefix;
 mod read;
 mod sets;
@@ -30,19 +33,30 @@ mod width;
 mod words;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::policy::Policy;
+use ipnet::IpNet;
 
-use compose::compose;
-use document::Document;
-use environment::Variables;
+use crate::clock::Moment;
+use crate::live::Live;
+use crate::policy::{Policy, Timed};
+
+use checks::Wide;
+use compose::{Composed, Parts, compose};
+use data_files::DataFile;
 use faults::Report;
 use list_file::ListFile;
-use read::{if_present, read_text};
+use live_file::LiveFile;
+use sets::Sets;
 use settings::Settings;
 
+pub(crate) use basis::Basis;
+pub(crate) use data_files::{DataFiles, Stamp};
 pub(crate) use faults::{Faults, Warning};
+pub(crate) use read::ReadError;
 
 /// Where a configuration is read from.
 #[derive(Clone, Debug)]
@@ -56,8 +70,16 @@ pub(crate) struct Sources {
     /// The process environment, as `std::env::vars_os` gives it; what is not UTF-8 is a fault where guard would read
     /// it.
     pub(crate) environment: Vec<(OsString, OsString)>,
-    /// `--state-dir`, below which the list file is.
+    /// `--state-dir`, below which data files lie.
     pub(crate) state_dir: PathBuf,
+}
+
+/// Files that are to take the place of data files, and are read as if they had. What is wrong with them is reported under the
+/// names that they will have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Staged {
+    pub(crate) list_file: Option<PathBuf>,
+    pub(crate) entries: Option<PathBuf>,
 }
 
 /// A configuration without a fault.
@@ -65,10 +87,18 @@ pub(crate) struct Sources {
 pub(crate) struct Loaded {
     /// What to enforce.
     pub(crate) policy: Policy,
+    /// What holds for a time beside it; nothing that ended before it was read.
+    pub(crate) timed: Vec<Timed>,
+    /// What was added by command, of which the policy and `timed` are made as well.
+    pub(crate) live: Live,
     /// What the operator may not have meant.
     pub(crate) warnings: Vec<Warning>,
     /// `LOG_LEVEL` as it stands, for the daemon's own log.
     pub(crate) log_level: Option<String>,
+    /// What a change of data files does not read again.
+    pub(crate) basis: Arc<Basis>,
+    /// The data files that were read.
+    pub(crate) files: DataFiles,
 }
 
 /// Reads and checks the whole configuration.
@@ -76,29 +106,82 @@ pub(crate) struct Loaded {
 /// # Errors
 /// Every fault, with its place.
 pub(crate) fn load(sources: &Sources) -> Result<Loaded, Faults> {
-    let mut report = Report::default();
-    let variables = Variables::gather(&sources.environment, sources.env_file.as_deref(), &mut report);
-    let mut settings = Settings::read(&variables, &mut report);
-    let document = read_document(sources, &mut report);
-    let list_file = match settings.list_file.as_ref().or(document.list_file.as_ref()) {
-        // A file that cannot be read may name another list than the default one.
-        None if document.unknown => ListFile::default(),
-        named => ListFile::read(named, &sources.state_dir, &mut report),
-    };
-    let log_level = settings.log_level.take();
-    let policy = compose(settings, document, list_file, &sources.state_dir, &mut report);
-    let warnings = report.finish()?;
-    Ok(Loaded { policy: policy.expect("without a policy there is a fault"), warnings, log_level })
+    load_data(&Arc::new(Basis::read(sources)), &Staged::default())
 }
 
-fn read_document(sources: &Sources, report: &mut Report) -> Document {
-    let (path, text) = match &sources.config {
-        Some(path) => (path, read_text(path).map(Some)),
-        None => (&sources.default_config, if_present(&sources.default_config, read_text(&sources.default_config))),
+/// Checks the whole configuration with the settings as they were read, and data files as they are, or as they are staged.
+///
+/// # Errors
+/// Every fault, with its place.
+pub(crate) fn load_data(basis: &Arc<Basis>, staged: &Staged) -> Result<Loaded, Faults> {
+    load_at(basis, staged, &Moment::now())
+}
+
+fn load_at(basis: &Arc<Basis>, staged: &Staged, now: &Moment) -> Result<Loaded, Faults> {
+    let mut report = Report::default();
+    let mut settings = Settings::read(&basis.variables(&mut report), &mut report);
+    let log_level = settings.log_level.take();
+    let document = basis.document(&mut report);
+    let (list_file, list) = match settings.list_file.as_ref().or(document.list_file.as_ref()) {
+        // A file that cannot be read may name another list than the default one.
+        None if document.unknown => (ListFile::default(), DataFile::none()),
+        named => ListFile::read(named, &basis.state_dir, staged.list_file.as_deref(), &mut report),
     };
-    match text {
-        Ok(Some(text)) => Document::parse(path, &text, report),
-        Ok(None) => Document::default(),
-        Err(error) => Document::unreadable(path, error, report),
-    }
+    let entries = basis.state_dir.join(live_file::PLACE).into();
+    let (live_file, entries) = LiveFile::read(&entries, staged.entries.as_deref(), now, &mut report);
+    let sets = Sets::read(&document.sets, document.unknown, &mut report);
+    let files = DataFiles { list_file: list, entries, sets: sets.files() };
+    let parts = Parts { settings, document, sets, list_file, live_file };
+    let composed = compose(parts, &basis.state_dir, &now.clock, &mut report);
+    let warnings = report.finish()?;
+    let Composed { policy, timed, live } = composed.expect("without a policy there is a fault");
+    Ok(Loaded { policy, timed, live, warnings, log_level, basis: basis.clone(), files })
+}
+
+/// Checks what is let in for a time as a start would.
+///
+/// # Errors
+/// It is too wide, and the settings do not accept that.
+pub(crate) fn check_grants(basis: &Basis, timed: &[Timed]) -> Result<(), Faults> {
+    // That the settings have no fault is known.
+    let wide = Wide::of(&basis.document(&mut Report::default()));
+    let mut report = Report::default();
+    checks::grants(timed, wide, &mut report);
+    report.finish().map(drop)
+}
+
+/// Reads an address or a prefix as lists have it; host bits and a zone are left out.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn parse_prefix(text: &str) -> Result<IpNet, String> {
+    prefix::parse(text).map(|reading| reading.prefix).map_err(|error| error.to_string())
+}
+
+/// Reads for how long an entry holds: 1 s to 366 days.
+///
+/// # Errors
+/// Why it is no such duration.
+pub(crate) fn parse_ttl(text: &str) -> Result<Duration, String> {
+    amounts::parse_ttl(text).map_err(|error| error.to_string())
+}
+
+/// Reads what was added by command as its file has it now.
+///
+/// # Errors
+/// Every fault in the file.
+pub(crate) fn read_live(files: &DataFiles, now: &Moment) -> Result<Live, Faults> {
+    let mut report = Report::default();
+    let (live_file, _) = LiveFile::read(&files.entries().into(), None, now, &mut report);
+    report.finish()?;
+    Ok(live_file.into_live())
+}
+
+/// Returns a file's text as it is, byte order mark included, and what the file was when it was opened; none if there is no
+/// file.
+///
+/// # Errors
+/// Why it cannot be read as configuration.
+pub(crate) fn read_as_it_is(path: &Path) -> Result<Option<(String, Metadata)>, ReadError> {
+    read::if_present(path, read::read_as_it_is(path))
 }

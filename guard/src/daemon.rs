@@ -2,12 +2,17 @@
 
 mod blocks;
 mod candidate;
+mod changes;
 mod exits;
 mod flows;
 mod guarding;
-mod reload;
+mod in_force;
+mod outcome;
+mod queue;
 mod report;
 mod roster;
+mod upkeep;
+mod watch;
 
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
 
@@ -20,14 +25,17 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
+    audit::AuditLog,
     cli::Run,
+    clock::Clock,
     config::{Loaded, Sources},
-    control::{Control, Question},
+    control::Control,
     export::{Names, Outputs, Writer},
     instance::Instance,
-    kernel::{Counters, Egress, FLUSH_AGE, Flusher, Generations, Kernel, LoadOptions},
+    kernel::{Counters, Egress, FLUSH_AGE, Flusher, Generations, Kernel, LoadOptions, State, TimedTables, Used},
     launch::Selection,
     network::{Interface, Network, NetworkError},
+    notify,
     policy::{Policy, Word as _, number_bits},
 };
 use blocks::Blocks;
@@ -35,8 +43,12 @@ use candidate::Startup;
 use exits::{Exits, Host};
 use flows::OwnFlows;
 use guarding::{Failed, Guarding};
-use reload::{Reloads, Request};
+use in_force::InForce;
+use outcome::Answer;
+use queue::{By, Changes, Request, What};
 use roster::Roster;
+use upkeep::Upkeep;
+use watch::Watch;
 
 /// How often held-back lines are looked through.
 const LINES_INTERVAL: Duration = Duration::from_millis(250);
@@ -46,6 +58,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 /// How often interfaces are looked at although netlink is silent: it drops messages under load.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked whether anything has ended.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is looked at which ports are listened on.
 const PORTS_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -61,9 +75,11 @@ pub(crate) fn run(instance: Instance, sources: Sources, loaded: Loaded, options:
 }
 
 async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &Run) -> anyhow::Result<()> {
-    for warning in &loaded.warnings {
-        warn!("{warning}");
-    }
+    // Before the program is loaded, which takes a while: the clock may be set meanwhile.
+    let upkeep = Upkeep::new();
+    let log_level = loaded.log_level.clone();
+    let (in_force, warnings) = InForce::of(loaded);
+    warnings.iter().for_each(|warning| warn!("{warning}"));
     // Before anything is attached, so that a signal from now on ends the daemon in order.
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
@@ -71,16 +87,30 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
 
     let mut network = Network::open()?;
     let host = look_at(&network).await?;
-    let selection = Selection::new(&loaded.policy.interfaces, &host.interfaces).check(|_| options.wait)?;
+    let selection = Selection::new(&in_force.policy.interfaces, &host.interfaces).check(|_| options.wait)?;
     make_directory(&instance.state_dir)?;
     make_directory(&instance.runtime_dir)?;
-    let writer = Writer::start(Outputs::open(&loaded.policy.log, None)?);
+    let audit = AuditLog::at(instance.audit_log());
+    if let Err(refusal) = candidate::check_sessions(&instance, &in_force, &selection, options.force) {
+        if let Err(error) = audit.append(&outcome::start(Err(&refusal), options.force)) {
+            error!("the audit log lacks this start: {error}");
+        }
+        return Err(refusal.into());
+    }
+    let writer = Writer::start(Outputs::open(&in_force.policy.log, None)?);
     let kernel = Kernel::load(&instance, LoadOptions { kernel_log: options.kernel_log })?;
     let socket = instance.socket();
-    let mut control =
-        Control::open(&socket).with_context(|| format!("opening the control socket {}", socket.display()))?;
-    let startup = Startup { instance, sources, wait: options.wait, log_level: loaded.log_level.clone() };
-    let mut daemon = Daemon::start(Reloads::new(startup), loaded, kernel, writer, selection, &host.outward()).await?;
+    let mut control = Control::open(&socket, in_force.policy.control_readers)
+        .with_context(|| format!("opening the control socket {}", socket.display()))?;
+    let startup = Startup { instance, sources, wait: options.wait, log_level, audit };
+    let changes = Changes::new(startup, upkeep);
+    let mut daemon = Daemon::start(changes, in_force, warnings, kernel, writer, selection, &host.outward()).await?;
+    // A disk that is full is no reason to leave the host open; changes are refused until this can be written down.
+    if let Err(error) = daemon.changes.startup().audit.append(&outcome::start(Ok(daemon.generation), options.force)) {
+        let warning = format!("the audit log lacks this start: {error}");
+        error!("{warning}");
+        daemon.warnings.push(warning);
+    }
     daemon.look(&network).await;
     daemon.announce();
 
@@ -89,12 +119,18 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
     let mut stats = ticker(STATS_INTERVAL);
     let mut look = ticker(LOOK_INTERVAL);
     let mut ports = ticker(PORTS_INTERVAL);
+    let mut upkeep = ticker(UPKEEP_INTERVAL);
     let ended_by = loop {
         tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
-            _ = hangup.recv() => daemon.request_reload(Request { force: false, answer: None }),
-            step = daemon.reloads.step() => daemon.advance(step, &network).await,
+            _ = hangup.recv() => daemon.request_unasked(What::Reload, By::Signal),
+            step = daemon.changes.step() => {
+                daemon.advance(step, &network).await;
+                if let Err(error) = control.set_readers(daemon.in_force.configured.control_readers) {
+                    error!("who may ask on the control socket: {error}");
+                }
+            }
             read = daemon.blocks.read() => read?,
             Some(question) = control.questions.recv() => daemon.answer(question, &network).await,
             Some(()) = network.changes.next() => {
@@ -103,29 +139,35 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
                 daemon.look(&network).await;
             }
             _ = look.tick() => daemon.look(&network).await,
-            _ = ports.tick() => daemon.flows.refresh(&daemon.policy),
+            _ = ports.tick() => daemon.flows.refresh(&daemon.in_force.policy),
+            _ = upkeep.tick() => daemon.look_at_clocks(),
+            () = daemon.watch.changed() => daemon.request_unasked(What::Files, By::Files),
             _ = lines.tick() => daemon.blocks.write_due(),
             _ = flush.tick() => daemon.flusher.ask(FLUSH_AGE),
             _ = stats.tick() => daemon.write_stats(),
         }
     };
-    daemon.end_reloads(&network).await;
+    notify::stopping();
+    daemon.end_changes(&network).await;
     drop(control);
     daemon.finish(ended_by).await
 }
 
 /// A guard that enforces.
 struct Daemon {
-    policy: Arc<Policy>,
+    in_force: InForce,
     /// The number of the generation in force.
     generation: u64,
-    /// Those of the last start or reload that succeeded.
+    /// Those of the configuration that is in force.
     warnings: Vec<String>,
-    reloads: Reloads,
+    changes: Changes,
+    watch: Watch,
     roster: Roster,
     /// Absent while a thread installs a policy.
     generations: Option<Generations>,
     counters: Counters,
+    timed: TimedTables,
+    used: Used,
     flusher: Flusher,
     guarding: Guarding,
     flows: OwnFlows,
@@ -135,31 +177,52 @@ struct Daemon {
 impl Daemon {
     /// Fills the kernel's tables and then attaches; where anything fails, nothing stays attached that was not before.
     async fn start(
-        reloads: Reloads,
-        Loaded { mut policy, warnings, .. }: Loaded,
+        changes: Changes,
+        in_force: InForce,
+        warnings: Vec<String>,
         kernel: Kernel,
         writer: Writer,
         selection: Selection,
         outward: &[Interface],
     ) -> anyhow::Result<Self> {
-        let Kernel { mut generations, addresses, mut counters, services, flusher, egress, flows, links, events } =
-            kernel;
+        let Kernel {
+            mut generations,
+            addresses,
+            mut counters,
+            timed,
+            used,
+            services,
+            flusher,
+            egress,
+            flows,
+            links,
+            events,
+            state,
+        } = kernel;
         // Before anything is taken over from an earlier run, which could not be given back.
         selection.present.iter().try_for_each(|interface| links.check_free(interface))?;
         let mut roster = Roster::open(services)?;
         let interfaces = selection.present.iter().map(|interface| (interface.index, interface.name.clone())).collect();
         let names = Names { services: roster.names(), interfaces };
         let mut blocks = Blocks::new(events, writer, names);
-        let given = roster.assign(&mut policy.services)?;
+        let mut given = Vec::new();
+        let in_force = in_force.numbered(|policy| {
+            given = roster.assign(&mut policy.services)?;
+            anyhow::Ok(())
+        })?;
+        let policy = Arc::clone(&in_force.policy);
         roster::tell_gone(&given, &flusher, &mut blocks).await?;
         let generation = generations.install(&policy, None)?;
+        timed.set(&in_force.timed_prefixes(), &Clock::now()).context("bans and grants")?;
 
+        // Under such a number something else was counted.
+        given.iter().filter(|given| given.taken).try_for_each(|given| state.forget_service(given.number))?;
         let counted_before = roster.counted();
         let enrolled = roster.enroll(given, &policy.services, &mut counters);
         blocks.names.services = roster.names();
         let flows = OwnFlows::new(flows);
         let opened = match enrolled {
-            Ok(()) => open_exits(egress, &flows, &policy, &selection.present, outward).await,
+            Ok(()) => open_exits(egress, &state, &flows, &policy, &selection.present, outward).await,
             Err(error) => Err(error.into()),
         };
         let started = match opened {
@@ -176,16 +239,23 @@ impl Daemon {
                 return Err(error);
             }
         };
+        if let Err(error) = state.finish() {
+            warn!("{:#}; the next run sees to it", anyhow::Error::from(error));
+        }
         roster.settle(number_bits(&policy.services));
         generations.free_retired();
+        let watch = Watch::start(Arc::clone(&in_force.files));
         Ok(Self {
-            policy: Arc::new(policy),
+            in_force,
             generation,
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-            reloads,
+            warnings,
+            changes,
+            watch,
             roster,
             generations: Some(generations),
             counters,
+            timed,
+            used,
             flusher,
             guarding,
             flows,
@@ -194,11 +264,18 @@ impl Daemon {
     }
 
     fn announce(&self) {
-        let mode = self.policy.mode.word();
-        info!("guarding {}: mode {mode}, generation {}", self.guarding.describe(), self.generation);
+        let described = self.describe();
+        info!("{described}");
+        notify::ready(&described);
         for unguarded in self.guarding.unguarded() {
             warn!("not guarding `{}`: {}", unguarded.name, unguarded.reason);
         }
+    }
+
+    /// Says in one line what is enforced.
+    fn describe(&self) -> String {
+        let mode = self.in_force.policy.mode.word();
+        format!("guarding {}: mode {mode}, generation {}", self.guarding.describe(), self.generation)
     }
 
     /// Brings attachments and own addresses up to date with the host's interfaces.
@@ -212,7 +289,7 @@ impl Daemon {
     async fn look_once(&mut self, network: &Network) -> bool {
         match look_at(network).await {
             Ok(host) => {
-                let attached = self.guarding.follow(&self.policy, &host);
+                let attached = self.guarding.follow(&self.in_force.policy, &host);
                 self.blocks.names.interfaces = self.guarding.names();
                 attached
             }
@@ -223,16 +300,22 @@ impl Daemon {
         }
     }
 
-    async fn answer(&mut self, question: Question, network: &Network) {
-        // What is said to be enforced is looked at first.
-        self.look(network).await;
-        match question {
-            Question::Status(sender) => match self.status() {
-                // The client may have gone.
-                Ok(status) => drop(sender.send(status)),
-                Err(error) => error!("status: {:#}", anyhow::Error::from(error)),
-            },
-            Question::Reload { force, answer } => self.request_reload(Request { force, answer: Some(answer) }),
+    /// Takes a request for whose outcome nobody waits.
+    fn request_unasked(&mut self, what: What, by: By) {
+        self.request(Request { what, force: false, by, answer: Answer::Nobody });
+    }
+
+    fn look_at_clocks(&mut self) {
+        if self.changes.is_upkeep_under_way() {
+            return;
+        }
+        let due = self.changes.upkeep.look(&self.in_force);
+        // First, because they may have been read by a clock that was wrong; what is written then says so no more.
+        if due.files {
+            self.request_unasked(What::Files, By::Clock);
+        }
+        if let Some(upkeep) = due.upkeep {
+            self.request_unasked(upkeep, By::Clock);
         }
     }
 
@@ -250,7 +333,7 @@ impl Daemon {
         }
         self.write_stats();
         self.blocks.finish().await;
-        let down = self.reloads.instance().command("down");
+        let down = self.changes.instance().command("down");
         info!("ended by {ended_by}; enforcement stays on {}: `{down}` ends it", self.guarding.describe());
         Ok(())
     }
@@ -263,6 +346,7 @@ async fn look_at(network: &Network) -> Result<Host, NetworkError> {
 /// Has packets noted that leave, and what was open before. If that can't be, nothing stays attached that was not before.
 async fn open_exits(
     egress: Egress,
+    state: &State,
     flows: &OwnFlows,
     policy: &Policy,
     guarded: &[Interface],
@@ -271,6 +355,7 @@ async fn open_exits(
     let planned = guarded.iter().chain(outward).map(|interface| interface.index).collect();
     flows.learn_ports(planned).await?;
     let mut exits = Exits::start(egress, guarded, outward)?;
+    state.catch_up();
     if let Err(error) = flows.take_over(policy, exits.indices()).await {
         exits.abandon()?;
         return Err(error);

@@ -48,6 +48,7 @@ pub(crate) fn compile<L: Lines>(
     let modes = [(0, policy.mode)].into_iter().chain(services(policy).map(|(number, service)| (number, service.mode)));
     head.header = Header {
         passes_by_default: (policy.default == DefaultVerdict::Pass).into(),
+        grants_hold: policy.grants_hold.into(),
         number,
         monitored: modes.map(monitored).sum(),
         malformed_mode: kernel_mode(policy.malformed_mode()) as u64,

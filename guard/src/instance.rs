@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::kernel::LINKS;
+
 /// Where the bpf file system is mounted.
 pub(crate) const BPFFS: &str = "/sys/fs/bpf";
 
@@ -19,12 +21,22 @@ impl Instance {
         self.runtime_dir.join(format!("{}.sock", self.name))
     }
 
+    /// The log of every change.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.state_dir.join("audit.jsonl")
+    }
+
     /// A command for this instance, as an operator types it.
     pub(crate) fn command(&self, subcommand: &str) -> String {
         match self.name.as_str() {
             "default" => format!("guard {subcommand}"),
             name => format!("guard --instance {name} {subcommand}"),
         }
+    }
+
+    /// The pin of the link that keeps the program on an interface.
+    pub(crate) fn link(&self, interface: u32) -> PathBuf {
+        self.pins().join(LINKS).join(interface.to_string())
     }
 
     /// The directory of everything pinned, on the bpf file system.

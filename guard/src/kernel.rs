@@ -18,6 +18,8 @@ mod log;
 mod privileges;
 mod services;
 mod state;
+mod timed;
+mod used;
 mod words;
 
 use std::{
@@ -30,6 +32,7 @@ use aya::{
     pin::PinError,
     programs::{Program, ProgramError, SchedClassifier, Xdp},
 };
+use aya_obj::programs::XdpAttachType;
 use guard_common::names;
 use nix::{
     sys::utsname::uname,
@@ -45,9 +48,12 @@ pub(crate) use egress::{Egress, Hook};
 pub(crate) use events::Events;
 pub(crate) use flows::Flows;
 pub(crate) use flush::{FLUSH_AGE, FLUSH_ALL, Flusher};
-pub(crate) use generations::{Generations, InstallError, Prepared};
+pub(crate) use generations::{Generations, Prepared};
 pub(crate) use links::{AttachError, Attachment, Links};
 pub(crate) use services::ServiceNames;
+pub(crate) use state::State;
+pub(crate) use timed::{TimedPrefix, TimedTable, TimedTables};
+pub(crate) use used::Used;
 
 use crate::instance::Instance;
 
@@ -114,8 +120,11 @@ pub(crate) struct Kernel {
     pub(crate) flusher: Flusher,
     pub(crate) egress: Egress,
     pub(crate) flows: Flows,
+    pub(crate) timed: TimedTables,
+    pub(crate) used: Used,
     pub(crate) links: Links,
     pub(crate) events: Events,
+    pub(crate) state: State,
 }
 
 impl Kernel {
@@ -124,7 +133,7 @@ impl Kernel {
         privileges::check()?;
         check_kernel()?;
         let pins = PinDirectory::open(instance)?;
-        let mut ebpf = load_programs(&pins, options)?;
+        let (mut ebpf, state) = load_programs(&pins, options)?;
         Ok(Self {
             generations: Generations::take(&mut ebpf)?,
             addresses: OwnAddresses::take(&mut ebpf)?,
@@ -132,34 +141,40 @@ impl Kernel {
             services: ServiceNames::take(&mut ebpf)?,
             events: Events::take(&mut ebpf)?,
             flows: Flows::take(&mut ebpf)?,
+            timed: TimedTables::take(&mut ebpf)?,
+            used: Used::take(&mut ebpf, state.since(names::USED))?,
             flusher: Flusher::start(&mut ebpf, &pins)?,
             egress: Egress::open(&mut ebpf, &pins)?,
             links: Links::new(ebpf, pins),
+            state,
         })
     }
 }
 
 /// Loads all programs. Maps are taken out only afterwards: a program can't be loaded without its maps.
-fn load_programs(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
-    let mut ebpf = load_object(pins, options)?;
+fn load_programs(pins: &PinDirectory, options: LoadOptions) -> Result<(Ebpf, State), KernelError> {
+    let (mut ebpf, mut state) = load_object(pins, options)?;
     let refused = |program| move |source| KernelError::Verifier { program, source };
-    for name in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH] {
+    for name in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH, names::PROGRAM_ADD] {
         program::<Xdp>(&mut ebpf, name)?.load().map_err(refused(name))?;
     }
     let egress: &mut SchedClassifier = program(&mut ebpf, names::PROGRAM_EGRESS)?;
     egress.load().map_err(refused(names::PROGRAM_EGRESS))?;
+    let egress = egress.info().map_err(refused(names::PROGRAM_EGRESS))?.id();
+    let guard = program::<Xdp>(&mut ebpf, names::PROGRAM_GUARD)?.info().map_err(refused(names::PROGRAM_GUARD))?.id();
+    state.belong_to([guard, egress], || reopen_xdp(names::PROGRAM_ADD, &mut ebpf, pins))?;
     if options.kernel_log {
         log::forward(&mut ebpf)?;
     }
-    Ok(ebpf)
+    Ok((ebpf, state))
 }
 
-fn load_object(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, KernelError> {
+fn load_object(pins: &PinDirectory, options: LoadOptions) -> Result<(Ebpf, State), KernelError> {
     let mut seed = [0; 8];
     getrandom(&mut seed)?;
     let seed = u64::from_ne_bytes(seed);
     let log_level = if options.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
-    let adopted = state::adopt(pins, OBJECT)?;
+    let plan = state::Plan::make(pins, OBJECT)?;
     let mut loader = EbpfLoader::new();
     let tick_ms = tick_ms();
     loader
@@ -167,10 +182,12 @@ fn load_object(pins: &PinDirectory, options: LoadOptions) -> Result<Ebpf, Kernel
         .override_global(names::GATE_SEED, &seed, true)
         .override_global(names::TICK_MS, &tick_ms, true)
         .override_global(aya_log::LEVEL, &log_level, false);
-    for (name, path) in &adopted {
+    for (name, path) in plan.adopted() {
         loader.map_pin_path(name, path);
     }
-    loader.load(OBJECT).map_err(|error| KernelError::Load(error.into()))
+    let ebpf = loader.load(OBJECT).map_err(|error| KernelError::Load(error.into()))?;
+    let state = plan.fulfil(&ebpf)?;
+    Ok((ebpf, state))
 }
 
 /// Finds a program in the object.
@@ -180,6 +197,12 @@ where
 {
     let program = ebpf.program_mut(name).ok_or(KernelError::Missing(name))?;
     program.try_into().map_err(|source| KernelError::Verifier { program: name, source })
+}
+
+/// Opens a loaded XDP program a second time.
+fn reopen_xdp(name: &'static str, ebpf: &mut Ebpf, pins: &PinDirectory) -> Result<Xdp, KernelError> {
+    let loaded: &mut Xdp = program(ebpf, name)?;
+    reopen(name, pins, |path| loaded.pin(path), |path| Xdp::from_pin(path, XdpAttachType::Interface))
 }
 
 /// Opens a loaded program a second time, by a pin that is there for a moment: aya hands out no program by value.

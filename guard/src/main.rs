@@ -1,23 +1,32 @@
 //! guard: arguments, logging, run, exit code.
 
+mod audit;
 mod cli;
+mod clock;
+mod commands;
 mod config;
 mod control;
 mod daemon;
 mod down;
+mod edit;
 mod exit;
 mod export;
 mod generation;
 mod instance;
 mod kernel;
 mod launch;
+mod listing;
+mod live;
+mod lockout;
 mod logging;
 mod network;
+mod notify;
 mod policy;
 mod refusal;
 mod reload;
 #[cfg(test)]
 mod samples;
+mod sessions;
 mod status;
 
 use std::{
@@ -30,8 +39,10 @@ use clap::Parser as _;
 use serde::Serialize;
 
 use cli::{Cli, Command, Global, Output, Reload};
+use clock::Clock;
+use commands::say;
 use config::{Faults, Loaded, Sources};
-use policy::Policy;
+use policy::{Expiring, Policy};
 use reload::{Outcome, Refused};
 use status::Status;
 
@@ -40,7 +51,7 @@ fn main() -> ExitCode {
     match execute(&cli) {
         Ok(code) => code,
         Err(error) => {
-            complain(&error);
+            complain(&error, &cli.command);
             exit::code(&error)
         }
     }
@@ -57,17 +68,20 @@ fn execute(Cli { global, command }: &Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Check(output) => print_check(&config::load(&sources(global))?, output)?,
         Command::Status(output) => return print_status(&control::status(&instance)?, output),
+        Command::Allow(command) => return commands::allow(&instance, command),
+        Command::Block(command) => return commands::block(&instance, command),
+        Command::Lockdown(command) => say(commands::lockdown(&instance, command)?)?,
         Command::Reload(Reload { force }) => match control::reload(&instance, *force)? {
-            Outcome::Enforced(enforced) => println!("{enforced}"),
+            Outcome::Enforced(enforced) => say(enforced)?,
             Outcome::Refused(refused) => return Err(refused.into()),
         },
-        Command::Down => println!("{}", down::down(&instance)?),
+        Command::Down => say(down::down(&instance)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints an error with its whole chain; the faults of a configuration each on a line of its own.
-fn complain(error: &anyhow::Error) {
+fn complain(error: &anyhow::Error, command: &Command) {
     let text = format!("{error:#}");
     let refused = error.downcast_ref::<Refused>();
     // Of a great many only the first are in the text.
@@ -83,7 +97,8 @@ fn complain(error: &anyhow::Error) {
         _ => eprintln!("guard: {text}"),
     }
     if let Some(refused) = refused {
-        eprintln!("guard: not reloaded; generation {} stays in force", refused.generation);
+        let undone = if matches!(command, Command::Reload(_)) { "not reloaded" } else { "nothing is changed" };
+        eprintln!("guard: {undone}; generation {} stays in force", refused.generation);
     }
 }
 
@@ -102,27 +117,33 @@ fn sources(global: &Global) -> Sources {
 #[derive(Serialize)]
 struct Effective<'a> {
     policy: &'a Policy,
+    timed: Vec<Expiring<'a>>,
     warnings: Vec<String>,
 }
 
-fn print_check(Loaded { policy, warnings, .. }: &Loaded, output: &Output) -> anyhow::Result<()> {
+fn print_check(Loaded { policy, timed, warnings, .. }: &Loaded, output: &Output) -> anyhow::Result<()> {
+    let clock = Clock::now();
     if output.json {
-        let effective = Effective { policy, warnings: warnings.iter().map(ToString::to_string).collect() };
+        let effective = Effective {
+            policy,
+            timed: timed.iter().map(|timed| timed.expiring(&clock)).collect(),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+        };
         let mut out = BufWriter::new(io::stdout().lock());
         serde_json::to_writer_pretty(&mut out, &effective)?;
         writeln!(out)?;
         out.flush()?;
     } else {
-        print!("{}", policy.render(warnings));
+        say(policy.render(timed, &clock, warnings).trim_end())?;
     }
     Ok(())
 }
 
 fn print_status(status: &Status, output: &Output) -> anyhow::Result<ExitCode> {
     if output.json {
-        println!("{}", serde_json::to_string_pretty(status)?);
+        say(serde_json::to_string_pretty(status)?)?;
     } else {
-        println!("{status}");
+        say(status)?;
     }
     Ok(if status.enforced { ExitCode::SUCCESS } else { exit::unavailable() })
 }

@@ -6,10 +6,13 @@
 mod change;
 mod entries;
 mod limits;
+mod lockdown;
 mod numbers;
 mod origin;
 mod ranges;
+mod reach;
 mod render;
+mod timed;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,13 +21,13 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 pub(crate) use change::ListChange;
-pub(crate) use entries::Entries;
-#[cfg(test)]
-pub(crate) use entries::Entry;
+pub(crate) use entries::{Entries, Entry};
 pub(crate) use limits::{Limit, Per, Unit};
 pub(crate) use numbers::{Given, NoNumber, Numbers, number_bits};
 pub(crate) use origin::Origin;
 pub(crate) use ranges::Ranges;
+pub(crate) use reach::{Hindrance, Judgement, Reach};
+pub(crate) use timed::{Effect, Expiring, Timed};
 
 /// What guard enforces: one consistent whole, made by `config::load`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,6 +57,11 @@ pub(crate) struct Policy {
     pub(crate) services: Vec<Service>,
     /// Where blocks are written.
     pub(crate) log: LogPolicy,
+    /// Who may ask the daemon what it does.
+    pub(crate) control_readers: Readers,
+    /// Whether grants let anybody in; not in a lockdown.
+    #[serde(skip)]
+    pub(crate) grants_hold: bool,
 }
 
 impl Policy {
@@ -111,6 +119,17 @@ pub(crate) enum DefaultVerdict {
     Pass,
     /// It passes only from a source in the allowlist.
     Drop,
+}
+
+/// Who may ask what guard does, besides those who may change it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Readers {
+    /// Nobody: root and the group `guard` only.
+    #[default]
+    Group,
+    /// Every user of the host.
+    Everyone,
 }
 
 /// A transport protocol that has ports guard can name.
@@ -195,6 +214,17 @@ impl Word for DefaultVerdict {
         match self {
             Self::Pass => "pass",
             Self::Drop => "drop",
+        }
+    }
+}
+
+impl Word for Readers {
+    const ALL: &'static [Self] = &[Self::Group, Self::Everyone];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Everyone => "everyone",
         }
     }
 }

@@ -8,7 +8,10 @@ pub(crate) enum Refusal {
     /// What is wrong with the interfaces that the policy names.
     #[error("{}", .0.join("\n"))]
     Interfaces(Vec<String>),
-    /// Changes that a running daemon does not make, or not unforced.
+    /// Changes that can't be made, or not by a running daemon, or not unforced.
     #[error("{}", .0.join("\n"))]
     Changes(Vec<String>),
+    /// What is wrong with files that an edit would change.
+    #[error("{}", .0.join("\n"))]
+    Files(Vec<String>),
 }

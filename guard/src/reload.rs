@@ -41,6 +41,8 @@ pub(crate) struct Refused {
 pub(crate) struct LastReload {
     /// When it ended, in RFC 3339.
     pub(crate) time: String,
+    /// `command`, `signal`, `files` that hold data and are others, or a `clock` that was set.
+    pub(crate) cause: String,
     /// `ok` or `refused`.
     pub(crate) outcome: String,
     /// Why it was refused; empty if it was not.

@@ -5,7 +5,11 @@ use std::fmt;
 use guard_common::policy::{Mode, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::reload::LastReload;
+use crate::{
+    listing::InLockdown,
+    policy::{Readers, Word as _},
+    reload::LastReload,
+};
 
 /// The version of the form.
 pub(crate) const VERSION: u32 = 1;
@@ -23,6 +27,8 @@ pub(crate) struct Status {
     /// Absent if there was none since the daemon started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_reload: Option<LastReload>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lockdown: Option<InLockdown>,
     pub(crate) interfaces: Vec<Guarded>,
     /// Wanted interfaces that are not there, or not guarded, and why.
     pub(crate) unguarded: Vec<Unguarded>,
@@ -36,6 +42,15 @@ pub(crate) struct Status {
     pub(crate) echo_rate: Option<String>,
     /// Prefixes as the policy lists them.
     pub(crate) entries: Entries,
+    /// Prefixes that are kept out for a time.
+    #[serde(default)]
+    pub(crate) bans: usize,
+    /// Prefixes that are let in for a time.
+    #[serde(default)]
+    pub(crate) grants: usize,
+    /// Who may ask for this besides those who may change the policy: `group`, which is nobody, or `everyone`.
+    #[serde(default)]
+    pub(crate) readers: String,
     pub(crate) counters: Vec<Counter>,
     /// Frames that carried no IP packet, by what they carried.
     pub(crate) link_types: Vec<LinkTypeCounter>,
@@ -125,11 +140,18 @@ impl fmt::Display for Status {
         let guarding = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         writeln!(f, "guarding {guarding}: mode {}, other ports {}", self.mode, self.default)?;
         writeln!(f, "instance {}, pid {}, generation {}", self.instance, self.pid, self.generation)?;
-        if let Some(LastReload { time, outcome, faults }) = &self.last_reload {
+        if let Some(lockdown) = &self.lockdown {
+            writeln!(f, "{lockdown}")?;
+        }
+        if let Some(LastReload { time, cause, outcome, faults }) = &self.last_reload {
             match faults.is_empty() {
-                true => writeln!(f, "last reload: {outcome}, {time}")?,
+                true => writeln!(f, "last reload, by {cause}: {outcome}, {time}")?,
                 false => {
-                    writeln!(f, "LAST RELOAD REFUSED, {time}: generation {} stays in force", self.generation)?;
+                    writeln!(
+                        f,
+                        "LAST RELOAD REFUSED, by {cause}, {time}: generation {} stays in force",
+                        self.generation
+                    )?;
                     faults.iter().try_for_each(|fault| writeln!(f, "  {fault}"))?;
                 }
             }
@@ -148,7 +170,14 @@ impl fmt::Display for Status {
         if let Some(rate) = &self.echo_rate {
             writeln!(f, "echo requests: at most {rate}")?;
         }
-        writeln!(f, "entries: {} allowed, {} denied", self.entries.allow, self.entries.deny)?;
+        writeln!(
+            f,
+            "entries: {} allowed, {} denied; for a time: {} grants, {} bans",
+            self.entries.allow, self.entries.deny, self.grants, self.bans
+        )?;
+        if self.readers == Readers::Everyone.word() {
+            writeln!(f, "every user of this host may read this")?;
+        }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }

@@ -201,12 +201,19 @@ proptest! {
     }
 
     #[test]
-    fn headers_read_as_they_were_written(number: u64, passes: bool, monitored: u64, is_malformed_monitored: bool) {
+    fn headers_read_as_they_were_written(
+        number: u64,
+        passes: bool,
+        grants_hold: bool,
+        monitored: u64,
+        is_malformed_monitored: bool,
+    ) {
         let mut head = empty();
         let malformed_mode = if is_malformed_monitored { Mode::Monitor } else { Mode::Enforce };
         head.header = Header {
             number,
             passes_by_default: passes.into(),
+            grants_hold: grants_hold.into(),
             monitored,
             malformed_mode: malformed_mode as u64,
             ..Header::default()
@@ -214,6 +221,7 @@ proptest! {
         let generation = open(&head);
         prop_assert_eq!(generation.number(), number);
         prop_assert_eq!(generation.passes_by_default(), passes);
+        prop_assert_eq!(generation.grants_hold(), grants_hold);
         prop_assert_eq!(generation.malformed_mode(), malformed_mode);
         for service in 0..=SERVICES_MAX as u8 {
             let mode = if monitored >> service & 1 == 1 { Mode::Monitor } else { Mode::Enforce };

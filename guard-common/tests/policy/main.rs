@@ -1,5 +1,5 @@
 //! Decisions: the order of rules, what a host cannot live without, addresses that cannot be real, impossible flags, answers to
-//! the host's own flows, ICMP errors, limits; and all of them beside a second reading of the design.
+//! the host's own flows, ICMP errors, limits, bans and grants; and all of them beside a second reading of the design.
 
 mod errors;
 mod essential;
@@ -13,3 +13,4 @@ mod reason;
 mod replies;
 mod rules;
 mod spoofed;
+mod timed;

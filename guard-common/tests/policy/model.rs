@@ -6,7 +6,8 @@ use guard_common::{
     address::Address,
     limits::Limits,
     packet::{Packet, protocol, tcp_flag},
-    policy::{Decision, Facts, Reason, Set, Target, decide},
+    policy::{Ban, Decision, Facts, Reason, Set, Target, decide},
+    timed::{ANY_SERVICE, EVERY_SERVICE},
 };
 
 use crate::opened::{HOST, Opened, reversed};
@@ -121,6 +122,16 @@ pub(crate) enum Source {
     Trusted = 10,
     /// Exempt from limits, in no other set.
     TrustedStranger = 11,
+    /// Banned by hand, and in `allow`, trusted, granted every service and with flows that the host opened.
+    Banned = 12,
+    /// Banned by machine, and in `allow`, granted every service and with flows that the host opened.
+    Offender = 13,
+    /// Banned by machine, and in `allow`, but trusted.
+    TrustedOffender = 14,
+    /// Granted every service.
+    Guest = 15,
+    /// Granted the first service alone.
+    FirstGuest = 16,
 }
 
 /// Facts held in lists.
@@ -128,6 +139,9 @@ pub(crate) enum Source {
 pub(crate) struct Model {
     pub(crate) passes_by_default: bool,
     pub(crate) members: Vec<(Set, Address)>,
+    pub(crate) bans: Vec<(Ban, Address)>,
+    /// What is granted: a service's number, or every service.
+    pub(crate) grants: Vec<(u8, Address)>,
     pub(crate) own: Vec<Address>,
     pub(crate) opened: Vec<Opened>,
     /// What the one error quotes that is asked about, as its sender sent it.
@@ -154,11 +168,32 @@ impl Model {
             (Set::Allow, Source::Trusted),
             (Set::Trusted, Source::Trusted),
             (Set::Trusted, Source::TrustedStranger),
+            (Set::Allow, Source::Banned),
+            (Set::Trusted, Source::Banned),
+            (Set::Allow, Source::Offender),
+            (Set::Allow, Source::TrustedOffender),
+            (Set::Trusted, Source::TrustedOffender),
+        ];
+        let bans = [
+            (Ban::ByHand, Source::Banned),
+            (Ban::ByHand, Source::DeniedAndListed),
+            (Ban::ByHand, Source::OwnAndDenied),
+            (Ban::ByMachine, Source::Offender),
+            (Ban::ByMachine, Source::TrustedOffender),
+        ];
+        let grants = [
+            (EVERY_SERVICE, Source::Guest),
+            (1, Source::FirstGuest),
+            (EVERY_SERVICE, Source::Banned),
+            (EVERY_SERVICE, Source::Offender),
+            (EVERY_SERVICE, Source::Denied),
         ];
         let of_both = |source: Source| Family::BOTH.map(|family| family.packet(source).source);
         Self {
             passes_by_default,
             members: members.into_iter().flat_map(|(set, source)| of_both(source).map(|it| (set, it))).collect(),
+            bans: bans.into_iter().flat_map(|(ban, source)| of_both(source).map(|it| (ban, it))).collect(),
+            grants: grants.into_iter().flat_map(|(service, source)| of_both(source).map(|it| (service, it))).collect(),
             own: [Source::Own, Source::OwnAndDenied].into_iter().flat_map(of_both).collect(),
             opened: Opened::all(),
             quoted: None,
@@ -181,6 +216,19 @@ impl Model {
     /// Returns the same policy with one more address in a set.
     pub(crate) fn with(mut self, set: Set, address: Address) -> Self {
         self.members.push((set, address));
+        self
+    }
+
+    /// Returns the same policy with one more address that is banned so, and no other way.
+    pub(crate) fn with_ban(mut self, ban: Ban, address: Address) -> Self {
+        self.bans.retain(|(_, banned)| *banned != address);
+        self.bans.push((ban, address));
+        self
+    }
+
+    /// Returns the same policy with one more grant.
+    pub(crate) fn with_grant(mut self, service: u8, address: Address) -> Self {
+        self.grants.push((service, address));
         self
     }
 
@@ -211,6 +259,16 @@ impl Facts for Model {
         self.members.iter().any(|&(of, member)| {
             let in_set = if set == Set::AnyService { matches!(of, Set::Service(_)) } else { of == set };
             in_set && member == packet.source
+        })
+    }
+
+    fn ban(&self, packet: &Packet) -> Ban {
+        self.bans.iter().find(|(_, banned)| *banned == packet.source).map_or(Ban::None, |(ban, _)| *ban)
+    }
+
+    fn is_granted(&self, service: u8, packet: &Packet) -> bool {
+        self.grants.iter().any(|&(granted, guest)| {
+            guest == packet.source && (granted == EVERY_SERVICE || granted == service || service == ANY_SERVICE)
         })
     }
 

@@ -39,7 +39,7 @@ enum What {
 }
 
 impl Opened {
-    /// Returns the host's flows to both peers, also one by UDP from a service's port, which must not matter.
+    /// Returns the host's flows to its peers, also one by UDP from a service's port, which must not matter.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for family in Family::BOTH {
@@ -55,7 +55,7 @@ impl Opened {
                 (protocol::UDP, What::Fragments),
                 (family.control_protocol(), What::Fragments),
             ];
-            for peer in [Source::Peer, Source::DeniedPeer] {
+            for peer in [Source::Peer, Source::DeniedPeer, Source::Banned, Source::Offender] {
                 let Packet { source: remote, destination: local, .. } = family.packet(peer);
                 all.extend(flows.map(|(protocol, what)| Self { protocol, local, remote, what }));
             }

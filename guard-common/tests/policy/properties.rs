@@ -6,7 +6,8 @@ use guard_common::{
     address::Address,
     essential::is_essential,
     packet::{Fragment, Packet, protocol, tcp_flag},
-    policy::{Reason, Set, Verdict},
+    policy::{Ban, Reason, Set, Verdict},
+    timed::EVERY_SERVICE,
 };
 use proptest::{prelude::*, sample::select, strategy::ValueTree as _, test_runner::TestRunner};
 
@@ -16,7 +17,7 @@ use crate::{
     rules::expected,
 };
 
-const SOURCES: [Source; 11] = [
+const SOURCES: [Source; 16] = [
     Source::Stranger,
     Source::Listed,
     Source::Office,
@@ -28,6 +29,11 @@ const SOURCES: [Source; 11] = [
     Source::DeniedPeer,
     Source::Trusted,
     Source::TrustedStranger,
+    Source::Banned,
+    Source::Offender,
+    Source::TrustedOffender,
+    Source::Guest,
+    Source::FirstGuest,
 ];
 
 fn addresses() -> impl Strategy<Value = Address> {
@@ -182,6 +188,7 @@ proptest! {
     fn a_source_in_no_set_is_never_allowed(packet in questions(), mut model in models()) {
         let judged = judged(&packet, &model);
         model.members.retain(|(set, member)| *set == Set::Deny || !judged.contains(member));
+        model.grants.retain(|(_, guest)| !judged.contains(guest));
         prop_assert_ne!(model.reason(&packet), Reason::Allowed);
     }
 
@@ -205,6 +212,44 @@ proptest! {
         for set in [Set::Allow, Set::Service(1), Set::Service(2)] {
             let after = model.clone().with(set, source).reason(&packet).verdict();
             prop_assert!(after == before || after == Verdict::Pass && judged(&packet, &model).contains(&source));
+        }
+    }
+
+    #[test]
+    fn a_source_banned_by_hand_passes_only_with_what_is_essential(packet in questions(), model in limited_models()) {
+        for source in judged(&packet, &model) {
+            let decision = model.clone().with_ban(Ban::ByHand, source).decide(&packet);
+            prop_assert!(decision.reason.verdict() == Verdict::Drop || decision.reason == Reason::Essential);
+        }
+    }
+
+    #[test]
+    fn a_ban_by_machine_is_one_by_hand_but_for_the_trusted_and_for_failsafe_ports(
+        packet in questions(),
+        model in models(),
+        source in addresses(),
+    ) {
+        let decide = |ban| model.clone().with_ban(ban, source).decide(&packet);
+        let (by_machine, without) = (decide(Ban::ByMachine), decide(Ban::None));
+        prop_assert!(by_machine == without || by_machine == decide(Ban::ByHand));
+        prop_assert_eq!(model.clone().with(Set::Trusted, source).with_ban(Ban::ByMachine, source).decide(&packet), without);
+        prop_assert!(without.reason != Reason::Failsafe || !packet.has_ports() || by_machine == without);
+    }
+
+    #[test]
+    fn one_more_ban_opens_nothing(packet in questions(), model in models(), source in addresses()) {
+        let before = model.clone().with_ban(Ban::None, source).reason(&packet).verdict();
+        for ban in [Ban::ByHand, Ban::ByMachine] {
+            let after = model.clone().with_ban(ban, source).reason(&packet).verdict();
+            prop_assert!(after == before || after == Verdict::Drop && judged(&packet, &model).contains(&source));
+        }
+    }
+
+    #[test]
+    fn one_more_grant_does_what_one_more_entry_does(packet in questions(), model in limited_models(), source in addresses()) {
+        for (service, set) in [(EVERY_SERVICE, Set::Allow), (1, Set::Service(1)), (2, Set::Service(2))] {
+            let granted = model.clone().with_grant(service, source).decide(&packet);
+            prop_assert_eq!(granted, model.clone().with(set, source).decide(&packet));
         }
     }
 

@@ -5,7 +5,8 @@ use guard_common::{
     essential::is_essential,
     limits::Limits,
     packet::{Fragment, Packet, protocol, tcp_flag},
-    policy::{Decision, Facts as _, Reason, Set, Target},
+    policy::{Ban, Decision, Facts as _, Reason, Set, Target},
+    timed::EVERY_SERVICE,
 };
 
 use crate::{
@@ -33,6 +34,12 @@ pub(crate) fn expected(model: &Model, packet: &Packet) -> Decision {
     };
     let own_target = itself(model, packet).target;
     let is_in = |set: Set, address: Address| model.members.contains(&(set, address));
+    let is_banned = |address: Address, target: Target| {
+        model.bans.contains(&(Ban::ByHand, address))
+            || model.bans.contains(&(Ban::ByMachine, address))
+                && target != Target::Failsafe
+                && !is_in(Set::Trusted, address)
+    };
     let cannot_be = |address: Address| address.is_impossible_source(packet.version) || model.own.contains(&address);
     let screening = [
         (
@@ -44,6 +51,7 @@ pub(crate) fn expected(model: &Model, packet: &Packet) -> Decision {
         (is_essential(packet), Reason::Essential),
         (cannot_be(packet.source) || packet.destination.is_impossible_destination(packet.version), Reason::Spoofed),
         (is_in(Set::Deny, packet.source), Reason::Blocked),
+        (is_banned(packet.source, own_target), Reason::Banned),
     ];
     if let Some(reason) = first(screening) {
         return Decision { service: own_target.service(), reason };
@@ -57,12 +65,16 @@ pub(crate) fn expected(model: &Model, packet: &Packet) -> Decision {
             Target::Service(service) => is_in(Set::Service(service), remote),
             _ => !has_ports && (is_in(Set::Service(1), remote) || is_in(Set::Service(2), remote)),
         };
+    let is_granted = model.grants.iter().any(|&(service, guest)| {
+        guest == remote && (service == EVERY_SERVICE || target == Target::Service(service) || !has_ports)
+    });
     let admission = [
         (never_was, Reason::Spoofed),
         (is_error(packet) && is_in(Set::Deny, remote), Reason::Blocked),
+        (is_error(packet) && is_banned(remote, target), Reason::Banned),
         (target == Target::Failsafe, Reason::Failsafe),
         (target == Target::Unnamed && model.passes_by_default, Reason::Default),
-        (is_allowed, Reason::Allowed),
+        (is_allowed || is_granted, Reason::Allowed),
         (is_reply, Reason::Reply),
         (is_later, Reason::Fragment),
     ];

@@ -9,6 +9,9 @@ use crate::policy::Limit;
 
 use super::faults::Quoted;
 
+/// For how long something may hold that ends.
+const TTLS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(366 * 24);
+
 /// Why a text is not the amount that is wanted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AmountError {
@@ -24,6 +27,8 @@ pub(super) enum AmountError {
     Duration(String),
     #[error("{} is not in whole ms from 1 ms to 366 days", Quoted(.0))]
     Window(String),
+    #[error("{} is not from 1 s to 366 days", Quoted(.0))]
+    Ttl(String),
 }
 
 /// Reads a whole number of a range.
@@ -64,11 +69,21 @@ pub(super) fn parse_size(text: &str, range: RangeInclusive<u64>) -> Result<u64, 
 
 /// Reads the window of a limit.
 pub(super) fn parse_window(text: &str) -> Result<Duration, AmountError> {
-    let span: Result<Span, _> = text.trim().parse();
-    let window = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
-    let window = window.and_then(Duration::try_from).map_err(|_| AmountError::Duration(text.to_owned()))?;
+    let window = parse_duration(text)?;
     let whole_ms = window.subsec_nanos().is_multiple_of(1_000_000);
     if whole_ms && Limit::WINDOWS.contains(&window) { Ok(window) } else { Err(AmountError::Window(text.to_owned())) }
+}
+
+/// Reads for how long something holds.
+pub(super) fn parse_ttl(text: &str) -> Result<Duration, AmountError> {
+    let ttl = parse_duration(text)?;
+    if TTLS.contains(&ttl) { Ok(ttl) } else { Err(AmountError::Ttl(text.to_owned())) }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, AmountError> {
+    let span: Result<Span, _> = text.trim().parse();
+    let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    duration.and_then(Duration::try_from).map_err(|_| AmountError::Duration(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -143,5 +158,16 @@ mod tests {
         for text in ["0s", "1us", "1.5ms", "367d", "366d1ms"] {
             assert_eq!(parse_window(text), Err(AmountError::Window(text.to_owned())), "{text:?}");
         }
+    }
+
+    #[test]
+    fn reads_how_long_something_holds() {
+        for (text, seconds) in [("1s", 1), (" 2h ", 7_200), ("1d12h", 129_600), ("366d", 366 * 86_400)] {
+            assert_eq!(parse_ttl(text), Ok(Duration::from_secs(seconds)), "{text:?}");
+        }
+        for text in ["0s", "999ms", "366d1s", "53w"] {
+            assert_eq!(parse_ttl(text), Err(AmountError::Ttl(text.to_owned())), "{text:?}");
+        }
+        assert_eq!(parse_ttl("60"), Err(AmountError::Duration("60".to_owned())));
     }
 }

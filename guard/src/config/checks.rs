@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use guard_common::policy::SERVICES_MAX;
 
-use crate::policy::{Entries, Origin, Port, Ranges};
+use crate::policy::{Effect, Entries, Origin, Port, Ranges, Timed};
 
-use super::document::ServiceKeys;
+use super::document::{Document, ServiceKeys};
 use super::faults::Report;
 use super::width::Family;
 
@@ -66,10 +66,22 @@ pub(super) enum Wide {
     Accepted,
 }
 
-/// Looks whether the allowlist is too wide.
-pub(super) fn width(allow: &Entries, ranges: &Ranges, wide: Wide, report: &mut Report) {
+impl Wide {
+    pub(super) fn of(document: &Document) -> Self {
+        if document.allow_wide { Self::Accepted } else { Self::Refused }
+    }
+}
+
+/// Looks whether what is granted is too wide.
+pub(super) fn grants(timed: &[Timed], wide: Wide, report: &mut Report) {
+    let granted: Entries = timed.iter().filter(|timed| timed.effect != Effect::Ban).map(Timed::entry).collect();
+    width(("grants cover", &granted), &Ranges::of(granted.prefixes()), wide, report);
+}
+
+/// Looks whether a list is too wide by itself.
+pub(super) fn width((who_covers, own): (&str, &Entries), ranges: &Ranges, wide: Wide, report: &mut Report) {
     for family in Family::ALL.into_iter().filter(|family| family.is_wide(&[ranges])) {
-        too_wide(family, "the allowlist covers", allow, wide, report);
+        too_wide(family, who_covers, own, wide, report);
     }
 }
 

@@ -7,26 +7,41 @@ use std::path::Path;
 
 use guard_common::policy::SERVICES_MAX;
 
-use crate::policy::{DefaultVerdict, Entries, Limit, LogPolicy, Mode, Policy, Port, Ranges, Service};
+use crate::clock::Clock;
+use crate::live::Live;
+use crate::policy::{DefaultVerdict, Effect, Entries, Limit, LogPolicy, Mode, Policy, Port, Ranges, Service, Timed};
 
 use super::checks::{self, Wide};
 use super::document::{Document, FAILSAFE_PORTS, LogKeys, ServiceKeys};
 use super::faults::{Quoted, Report};
 use super::item::{List, Located};
-use super::list_file::{ForService, ListFile};
+use super::list_file::{Expiring, ForService, ListFile};
+use super::live_file::LiveFile;
 use super::sets::{Expanded, Sets};
 use super::settings::Settings;
 
+/// What was read of each source.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) document: Document,
+    pub(super) sets: Sets,
+    pub(super) list_file: ListFile,
+    pub(super) live_file: LiveFile,
+}
+
+/// What the sources come to together.
+pub(super) struct Composed {
+    pub(super) policy: Policy,
+    pub(super) timed: Vec<Timed>,
+    pub(super) live: Live,
+}
+
 /// Joins the parts; without a policy there is at least one fault in the report, and with a fault the policy is worth
-/// nothing.
-pub(super) fn compose(
-    settings: Settings,
-    document: Document,
-    list_file: ListFile,
-    state_dir: &Path,
-    report: &mut Report,
-) -> Option<Policy> {
-    let sets = Sets::read(&document.sets, document.unknown, report);
+/// nothing. What has ended by the clock is left out.
+pub(super) fn compose(parts: Parts, state_dir: &Path, clock: &Clock, report: &mut Report) -> Option<Composed> {
+    let Parts { settings, document, sets, list_file, mut live_file } = parts;
+    let wide = Wide::of(&document);
+    live_file.forget_stale(&list_file.allow);
     let mode = settings.mode.or(document.mode).unwrap_or_default();
     let default = settings.default.or(document.default).unwrap_or_default();
     let failsafe_ports = distinct(document.failsafe_ports.unwrap_or_else(|| FAILSAFE_PORTS.to_vec()));
@@ -35,12 +50,13 @@ pub(super) fn compose(
     allow.join(document.allow);
     allow.join(list_file.allow);
     let mut allow = sets.expand(&allow, report);
-    allow.faulty |= document.unknown;
-    let deny = sets.expand(&document.deny, report).entries;
+    allow.faulty |= document.unknown || live_file.faulty;
     let trusted = sets.expand(&document.trusted, report).entries;
 
     let mut keys = merge_ports(settings.ports, document.services, report);
-    let services_unknown = document.unknown || document.services_faulty;
+    // A service whose name was refused may be any that is named.
+    let nameless = keys.iter().any(|service| service.name.is_none());
+    let services_unknown = document.unknown || document.services_faulty || nameless;
     if keys.is_empty() && !services_unknown && default == DefaultVerdict::Pass {
         report.missing(
             "no guarded port while `default` is `pass`: set GUARD_PORTS, or add a [[service]] or `default = \"drop\"` \
@@ -50,10 +66,14 @@ pub(super) fn compose(
     checks::services(&keys, &failsafe_ports, report);
     settings.limits.hand_out(&mut keys, report);
     hand_out(list_file.services, &mut keys, services_unknown, report);
+    let mut timed = grants(list_file.expiring, &keys, services_unknown, &sets, clock, report);
+    let mut deny = document.deny;
+    timed.extend(live_file.hand_out(&mut keys, &mut deny, services_unknown, report));
+    let deny = sets.expand(&deny, report).entries;
     let services: Vec<Draft> = keys.into_iter().map(|keys| Draft::new(keys, mode, &sets, report)).collect();
 
-    let wide = if document.allow_wide { Wide::Accepted } else { Wide::Refused };
     check_lists(&allow.entries, &services, wide, report);
+    checks::grants(&timed, wide, report);
     ranges_of("`deny`", &deny, report);
     ranges_of("`trusted`", &trusted, report);
     let limited = document.echo_rate.is_some() || services.iter().any(|draft| !draft.limits.is_empty());
@@ -68,7 +88,7 @@ pub(super) fn compose(
     if interfaces.is_none() && !document.unknown {
         report.missing("no interface to guard: set GUARD_INTERFACE, or `interfaces` in guard.toml");
     }
-    Some(Policy {
+    let policy = Policy {
         interfaces: interfaces?,
         xdp_mode: settings.xdp_mode.or(document.xdp_mode).unwrap_or_default(),
         mode,
@@ -81,7 +101,10 @@ pub(super) fn compose(
         trusted,
         services: (1..=SERVICES_MAX as u8).zip(services).map(|(number, draft)| draft.finish(number)).collect(),
         log: log(settings.eve_file.as_deref(), &document.log, state_dir, report),
-    })
+        control_readers: document.control_readers.unwrap_or_default(),
+        grants_hold: true,
+    };
+    Some(Composed { policy, timed, live: live_file.into_live() })
 }
 
 /// A service whose sets are put in, but not yet what `any` stands for.
@@ -138,10 +161,7 @@ fn merge_ports(
 
 /// Gives the list file's elements to the services that they name.
 fn hand_out(lists: BTreeMap<String, ForService>, services: &mut [ServiceKeys], unknown: bool, report: &mut Report) {
-    let name = |(at, service): (usize, &ServiceKeys)| Some((service.name.clone()?, at));
-    let by_name: HashMap<String, usize> = services.iter().enumerate().filter_map(name).collect();
-    // A service whose name was refused may be the one that is meant.
-    let unknown = unknown || services.iter().any(|service| service.name.is_none());
+    let by_name = by_name(services);
     for (name, ForService { list, first, elements }) in lists {
         match by_name.get(&name) {
             Some(at) => services[*at].allow.join(list),
@@ -153,6 +173,42 @@ fn hand_out(lists: BTreeMap<String, ForService>, services: &mut [ServiceKeys], u
             }
         }
     }
+}
+
+/// Makes grants of the list file's elements that end.
+fn grants(
+    elements: Vec<Expiring>,
+    services: &[ServiceKeys],
+    unknown: bool,
+    sets: &Sets,
+    clock: &Clock,
+    report: &mut Report,
+) -> Vec<Timed> {
+    let by_name = by_name(services);
+    let mut timed = Vec::new();
+    for Expiring { list, services, expires, origin } in elements {
+        for name in services.iter().filter(|name| !unknown && !by_name.contains_key(*name)) {
+            report.fault(&origin, format_args!("service {} is not defined", Quoted(name)));
+        }
+        let prefixes = sets.expand(&list, report).entries;
+        let ends = clock.boot_at(expires);
+        if ends > clock.boot {
+            timed.extend(prefixes.iter().map(|entry| Timed {
+                effect: Effect::Grant { services: services.clone() },
+                prefix: entry.prefix,
+                ends,
+                origin: entry.origin,
+                comment: entry.comment.map(str::to_owned),
+            }));
+        }
+    }
+    timed
+}
+
+/// Returns where each service stands, by its name.
+pub(super) fn by_name(services: &[ServiceKeys]) -> HashMap<String, usize> {
+    let name = |(at, service): (usize, &ServiceKeys)| Some((service.name.clone()?, at));
+    services.iter().enumerate().filter_map(name).collect()
 }
 
 /// Refuses a policy that lets nobody in, and warns of a service that nobody reaches.
@@ -185,7 +241,7 @@ fn log(eve_file: Option<&Path>, keys: &LogKeys, state_dir: &Path, report: &mut R
 /// Looks for lists that are too wide or repeat entries.
 fn check_lists(allow: &Entries, services: &[Draft], wide: Wide, report: &mut Report) {
     let common = ranges_of("the allowlist", allow, report);
-    checks::width(allow, &common, wide, report);
+    checks::width(("the allowlist covers", allow), &common, wide, report);
     for Draft { name, allow: Expanded { entries, .. }, .. } in
         services.iter().filter(|draft| !draft.allow.entries.is_empty())
     {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::policy::{DefaultVerdict, Interfaces, Limit, Mode, Origin, Port, Protocol, XdpMode};
+use crate::policy::{DefaultVerdict, Interfaces, Limit, Mode, Origin, Port, Protocol, Readers, XdpMode};
 
 use super::faults::{Quoted, Report};
 use super::interfaces;
@@ -64,6 +64,9 @@ pub(super) struct Document {
     pub(super) services_faulty: bool,
     /// `[log]`: where blocks are written.
     pub(super) log: LogKeys,
+    /// `[control] readers`: who may ask the daemon what it does: `group`, root and the group `guard`, or `everyone` on the
+    /// host. Default: `group`. Changes are for root and the group only.
+    pub(super) control_readers: Option<Readers>,
 }
 
 /// One `[[service]]`.
@@ -150,6 +153,10 @@ impl Document {
         document.services = services.into_iter().map(|service| ServiceKeys::read(service, report)).collect();
         if let Some(log) = top.section("log", "[log]", &mut false, report) {
             document.log = LogKeys::read(log, report);
+        }
+        if let Some(mut control) = top.section("control", "[control]", &mut false, report) {
+            document.control_readers = control.word("readers", report);
+            control.finish(report);
         }
         top.finish(report);
         document

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::policy::Origin;
@@ -14,7 +14,7 @@ use crate::policy::Origin;
 use super::env_file;
 use super::faults::{Quoted, Report};
 use super::item::Located;
-use super::read::read_text;
+use super::read::{ReadError, read_text};
 
 /// The variables that `settings` reads.
 const READ: &[&str] = &[
@@ -47,15 +47,28 @@ pub(super) const NOT_ENFORCED: &[&str] = &[
     "WS_MAX_CONNECTIONS",
 ];
 
+/// An env-file as it was read.
+#[derive(Debug)]
+pub(super) struct EnvFile {
+    path: PathBuf,
+    text: Result<String, ReadError>,
+}
+
 /// Known variables that have a value, by name.
 #[derive(Debug, Default)]
 pub(super) struct Variables(BTreeMap<&'static str, Located<String>>);
 
+impl EnvFile {
+    pub(super) fn read(path: &Path) -> Self {
+        Self { path: path.to_owned(), text: read_text(path) }
+    }
+}
+
 impl Variables {
     /// Gathers the known variables; a `GUARD_*` name that is not known is a fault, every other name is someone
     /// else's.
-    pub(super) fn gather(process: &[(OsString, OsString)], env_file: Option<&Path>, report: &mut Report) -> Self {
-        let mut variables = env_file.map_or_else(Self::default, |path| Self::from_file(path, report));
+    pub(super) fn gather(process: &[(OsString, OsString)], env_file: Option<&EnvFile>, report: &mut Report) -> Self {
+        let mut variables = env_file.map_or_else(Self::default, |file| Self::from_file(file, report));
         variables.0.extend(Self::from_process(process, report).0);
         variables
     }
@@ -85,14 +98,14 @@ impl Variables {
         Self(variables)
     }
 
-    fn from_file(path: &Path, report: &mut Report) -> Self {
-        let path: Arc<Path> = path.into();
+    fn from_file(EnvFile { path, text }: &EnvFile, report: &mut Report) -> Self {
+        let path: Arc<Path> = path.as_path().into();
         let mut variables = BTreeMap::new();
-        let text = read_text(&path).unwrap_or_else(|error| {
+        let text = text.as_deref().unwrap_or_else(|error| {
             report.fault(&Origin::File { path: path.clone() }, format_args!("the env-file: {error}"));
-            String::new()
+            ""
         });
-        for (line, assignment) in env_file::lines(&text) {
+        for (line, assignment) in env_file::lines(text) {
             let place = Origin::Line { path: path.clone(), line };
             let (name, value) = match assignment {
                 Ok((name, value)) => (name.replace('-', "_"), value),
@@ -155,7 +168,8 @@ mod tests {
         let path = dir.path().join("guard.env");
         fs::write(&path, file.unwrap_or_default()).unwrap();
         let mut report = Report::default();
-        let variables = Variables::gather(&process(variables), file.is_some().then_some(&*path), &mut report);
+        let file = file.is_some().then(|| EnvFile::read(&path));
+        let variables = Variables::gather(&process(variables), file.as_ref(), &mut report);
         let shown = format!("{}/", dir.path().display());
         report.finish().map(|_| variables).map_err(|faults| faults.to_string().replace(&shown, ""))
     }
@@ -225,7 +239,7 @@ mod tests {
              guard.env:3: ALLOWED_IPS is given twice, first at guard.env:1 (ALLOWED_IPS)"
         );
         let mut report = Report::default();
-        Variables::gather(&[], Some(Path::new("no/such.env")), &mut report);
+        Variables::gather(&[], Some(&EnvFile::read(Path::new("no/such.env"))), &mut report);
         assert_eq!(report.finish().unwrap_err().to_string(), "no/such.env: the env-file: no such file");
     }
 }

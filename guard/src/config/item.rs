@@ -116,11 +116,17 @@ pub(super) fn parse(text: &str, origin: &Origin, scope: Scope, report: &mut Repo
         }
         (None, _) => {}
     }
+    parse_prefix(text, origin, report).map(Pattern::Prefix)
+}
+
+/// Reads an item that stands for one prefix, or reports why it does not.
+pub(super) fn parse_prefix(text: &str, origin: &Origin, report: &mut Report) -> Option<IpNet> {
+    let text = text.trim();
     let reading = prefix::parse(text)
         .map_err(|error| report.fault(origin, format_args!("prefix {}: {error}", Quoted(text))))
         .ok()?;
     warn(text, &reading, origin, report);
-    Some(Pattern::Prefix(reading.prefix))
+    Some(reading.prefix)
 }
 
 fn warn(text: &str, reading: &prefix::Reading, origin: &Origin, report: &mut Report) {

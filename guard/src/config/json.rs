@@ -2,8 +2,24 @@
 //! lets a key be seen that stands twice, which must not hide a part of a list.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::policy::Origin;
+
+/// Returns where in a file an error was found.
+pub(super) fn place_of(error: &serde_json::Error, path: &Arc<Path>) -> Origin {
+    Origin::Column { path: path.clone(), line: error.line() as u32, column: error.column() as u32 }
+}
+
+/// Returns what an error says, but for where it was found.
+pub(super) fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+}
 
 /// What is made of a value, by its kind. A kind that is not wanted is read over and named.
 pub(super) trait Take: Sized {

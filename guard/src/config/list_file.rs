@@ -1,7 +1,7 @@
 //! The list file, `[allow] file` or `ALLOWED_IPS_FILE`: a JSON array, or an object that holds one as `allowedIps`.
 //!
-//! An element is a string, or an object with `ip` and, where wanted, `comment` and `services`: then it is no part of
-//! `allow`, but of these services' sets.
+//! An element is a string, or an object with `ip` and, where wanted, `comment`, `services` and `expires`. With `services` it
+//! is no part of `allow`, but of these services' sets; with `expires` it is no part of any set, but a grant.
 
 mod elements;
 
@@ -9,11 +9,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::policy::Origin;
 
+use super::data_files::DataFile;
 use super::faults::{Quoted, Report};
 use super::item::{List, Located};
-use super::read::{ReadError, Text, if_present};
+use super::json::{place_of, without_place};
+use super::read::{ReadError, Text};
 use elements::Reading;
 
 /// Where the list is looked for, below the state directory, if nothing names it.
@@ -26,6 +30,19 @@ pub(super) struct ListFile {
     pub(super) allow: List,
     /// What belongs to services, by their names.
     pub(super) services: BTreeMap<String, ForService>,
+    /// What holds for a time.
+    pub(super) expiring: Vec<Expiring>,
+}
+
+/// An element that ends.
+#[derive(Debug)]
+pub(super) struct Expiring {
+    /// What it lets in.
+    pub(super) list: List,
+    /// Which services it lets in to; to all if there is none.
+    pub(super) services: Vec<String>,
+    pub(super) expires: Timestamp,
+    pub(super) origin: Origin,
 }
 
 /// What belongs to one service.
@@ -39,20 +56,30 @@ pub(super) struct ForService {
 }
 
 impl ListFile {
-    /// Reads the file that was named, or the one at its default place, which alone may be missing.
-    pub(super) fn read(named: Option<&Located<PathBuf>>, state_dir: &Path, report: &mut Report) -> Self {
+    /// Reads the file that was named, or the one at its default place, which alone may be missing; or what is staged to
+    /// take its place.
+    pub(super) fn read(
+        named: Option<&Located<PathBuf>>,
+        state_dir: &Path,
+        staged: Option<&Path>,
+        report: &mut Report,
+    ) -> (Self, DataFile) {
         let path: Arc<Path> = state_dir.join(named.map_or(Path::new(DEFAULT_PLACE), |named| &named.value)).into();
-        let file = Origin::File { path: path.clone() };
-        let text = if named.is_some() { Text::open(&path).map(Some) } else { if_present(&path, Text::open(&path)) };
-        let mut text = match (text, named) {
-            (Ok(Some(text)), _) => text,
-            (Ok(None), _) => return Self::default(),
-            (Err(error @ ReadError::Missing), Some(named)) => {
-                let path = path.to_string_lossy();
-                return Self::refused(report, &named.origin, format_args!("list file {}: {error}", Quoted(&path)));
+        let (file, text) = DataFile::open(&path, staged);
+        let list = match (text, named) {
+            (Ok(Some(text)), _) => Self::parse(text, path, report),
+            (Ok(None), None) => Self::default(),
+            (Ok(None) | Err(ReadError::Missing), Some(named)) => {
+                let (path, error) = (path.to_string_lossy(), ReadError::Missing);
+                Self::refused(report, &named.origin, format_args!("list file {}: {error}", Quoted(&path)))
             }
-            (Err(error), _) => return Self::refused(report, &file, error),
+            (Err(error), _) => Self::refused(report, &Origin::File { path }, error),
         };
+        (list, file)
+    }
+
+    fn parse(mut text: Text, path: Arc<Path>, report: &mut Report) -> Self {
+        let file = Origin::File { path: path.clone() };
         let first = Origin::Element { path: path.clone(), index: 0 };
         // What is found in the elements of something that turns out to be no list would only hide that.
         let mut found = Report::default();
@@ -70,10 +97,7 @@ impl ListFile {
         if error.is_eof() && text.is_blank() {
             return Self::refused(report, &file, "an empty file is no list: write `[]` for one without entries");
         }
-        let (line, column) = (error.line() as u32, error.column() as u32);
-        let message = error.to_string();
-        let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
-        Self::refused(report, &Origin::Column { path, line, column }, format_args!("not JSON: {message}"))
+        Self::refused(report, &place_of(&error, &path), format_args!("not JSON: {}", without_place(&error)))
     }
 
     fn refused(report: &mut Report, place: &Origin, message: impl std::fmt::Display) -> Self {
@@ -100,7 +124,7 @@ mod tests {
         let origin = Origin::Variable { name: "ALLOWED_IPS_FILE".into(), item: None };
         let named = named.map(|name| Located { value: PathBuf::from(name), origin });
         let mut report = Report::default();
-        let list = ListFile::read(named.as_ref(), dir, &mut report);
+        let (list, _) = ListFile::read(named.as_ref(), dir, None, &mut report);
         let shown = format!("{}/", dir.display());
         match report.finish() {
             Ok(_) => Ok(list),
@@ -149,7 +173,8 @@ mod tests {
     fn reads_the_whole_form() {
         let text = r#"[{"ip": "10.0.0.1", "comment": "printer", "services": ["web", "db"]}, "@office",
             {"services": ["web"], "ip": "@lab"}, {"ip": "10.0.0.2", "services": ["web"]}]"#;
-        let ListFile { allow, services } = read(text).unwrap();
+        let ListFile { allow, services, expiring } = read(text).unwrap();
+        assert!(expiring.is_empty());
         assert_eq!(prefixes(&allow), ["@office"]);
         assert!(places(&allow)[0].ends_with("allowed_ips.json[1]"));
         assert_eq!(services.keys().collect::<Vec<_>>(), ["db", "web"]);
@@ -161,6 +186,50 @@ mod tests {
         );
         let [Piece::Prefixes(printer)] = services["db"].list.pieces.as_slice() else { panic!("{services:?}") };
         assert_eq!(printer.iter().next().unwrap().comment, Some("printer"));
+    }
+
+    #[test]
+    fn what_expires_is_no_part_of_a_set() {
+        let text = r#"[{"ip": "10.0.0.1", "expires": "2026-11-30T18:00:00Z", "comment": "visitor"}, "10.0.0.2",
+            {"ip": "@lab", "services": ["web", "db"], "expires": "2026-11-30T19:00:00+01:00"}]"#;
+        let ListFile { allow, services, expiring } = read(text).unwrap();
+        assert_eq!(prefixes(&allow), ["10.0.0.2/32"]);
+        assert!(services.is_empty());
+        let expires: Timestamp = "2026-11-30T18:00:00Z".parse().unwrap();
+        for (element, ip, services, index) in
+            [(&expiring[0], "10.0.0.1/32", &[][..], 0), (&expiring[1], "@lab", &["web", "db"], 2)]
+        {
+            assert_eq!(prefixes(&element.list), [ip]);
+            assert_eq!(
+                (element.services.as_slice(), element.expires),
+                (&services.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()[..], expires),
+                "{ip}"
+            );
+            assert_eq!(element.origin.number(), index, "{ip}");
+        }
+        let [Piece::Prefixes(visitor)] = expiring[0].list.pieces.as_slice() else { panic!("{expiring:?}") };
+        assert_eq!(visitor.iter().next().unwrap().comment, Some("visitor"));
+    }
+
+    #[test]
+    fn what_is_staged_is_read_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("data")).unwrap();
+        let staged = dir.path().join("staged");
+        for text in ["[\"10.0.0.1\"]", "[7]"] {
+            fs::write(&staged, text).unwrap();
+            let mut report = Report::default();
+            let (list, file) = ListFile::read(None, dir.path(), Some(&staged), &mut report);
+            match report.finish() {
+                Ok(_) => {
+                    assert!(places(&list.allow)[0].ends_with("data/allowed_ips.json[0]"));
+                    assert!(file.has_changed());
+                    fs::rename(&staged, dir.path().join(DEFAULT_PLACE)).unwrap();
+                    assert!(!file.has_changed());
+                }
+                Err(faults) => assert!(faults.to_string().contains("data/allowed_ips.json[0]: "), "{faults}"),
+            }
+        }
     }
 
     #[test]
@@ -232,7 +301,8 @@ mod tests {
     #[test]
     fn refuses_every_bad_element_with_its_index() {
         let text = r#"["10.0.0.1", "10.0.0.0/33", "", 7, null, ["10.0.0.1"], {}, {"ip": 7},
-            {"ip": "10.0.0.1", "expires": null}, {"ip": "10.0.0.1", "note": "x"}, {"ip": "10.0.0.1", "comment": 1},
+            {"ip": "10.0.0.1", "expires": null}, {"ip": "10.0.0.1", "expires": "tomorrow"},
+            {"ip": "@of fice", "expires": "2026-11-22T08:00:00Z"}, {"ip": "10.0.0.1", "note": "x"}, {"ip": "10.0.0.1", "comment": 1},
             {"ip": "10.0.0.1", "services": "web"}, {"ip": "10.0.0.1", "services": []}, {"ip": "10.0.0.1", "services": [1]},
             {"ip": "10.0.0.1", "ip": "10.0.0.2"}, "any", {"ip": "any", "services": ["web"]}, "x\ny"]"#;
         let any = "`any` may stand only in the `allow` of a [[service]], which makes it public";
@@ -244,16 +314,18 @@ mod tests {
             (5, "an array is neither a string nor an object"),
             (6, "an element without `ip`"),
             (7, "key `ip` is a number, not a string"),
-            (8, "key `expires` is not supported by this version"),
-            (9, "key `note` is unknown"),
-            (10, "key `comment` is a number, not a string"),
-            (11, "key `services` is a string, not an array of service names"),
-            (12, "key `services` names no service: leave it out to mean every service"),
-            (13, "key `services` holds a number, not a service's name"),
-            (14, "key `ip` is given twice"),
-            (15, any),
-            (16, any),
-            (17, "prefix `x\\ny`: neither an IPv4 nor an IPv6 address"),
+            (8, "key `expires` is null, not a string"),
+            (9, "key `expires` is `tomorrow`, no time such as `2026-11-30T18:00:00Z`"),
+            (10, "`@of fice` names no set: a name has 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`"),
+            (11, "key `note` is unknown"),
+            (12, "key `comment` is a number, not a string"),
+            (13, "key `services` is a string, not an array of service names"),
+            (14, "key `services` names no service: leave it out to mean every service"),
+            (15, "key `services` holds a number, not a service's name"),
+            (16, "key `ip` is given twice"),
+            (17, any),
+            (18, any),
+            (19, "prefix `x\\ny`: neither an IPv4 nor an IPv6 address"),
         ];
         let expected: Vec<String> =
             expected.iter().map(|(index, message)| format!("data/allowed_ips.json[{index}]: {message}")).collect();

@@ -1,6 +1,6 @@
 //! Reads configuration files as text, whole or piece by piece, and says why one cannot be read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufRead, ErrorKind, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -14,11 +14,11 @@ const LINE_BYTES_MAX: usize = 64 << 10;
 /// How much of a file is held at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Why a file's text cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     #[error("no such file")]
     Missing,
     #[error("a directory, not a file")]
@@ -40,6 +40,8 @@ pub(super) enum ReadError {
 #[derive(Debug)]
 pub(super) struct Text {
     file: File,
+    metadata: Metadata,
+    marked: bool,
     read: u64,
     /// Lines that end before `buffer[good]`.
     lines: u32,
@@ -66,6 +68,14 @@ pub(super) fn read_text(path: &Path) -> Result<String, ReadError> {
     Ok(text)
 }
 
+/// Returns a file's text as it is, byte order mark included, and what the file was when it was opened.
+pub(super) fn read_as_it_is(path: &Path) -> Result<(String, Metadata), ReadError> {
+    let mut text = Text::open(path)?;
+    let mut whole = if text.marked { BYTE_ORDER_MARK.to_owned() } else { String::new() };
+    text.read_to_string(&mut whole)?;
+    Ok((whole, text.metadata))
+}
+
 /// Makes none of what was read at a path where nothing has that name.
 pub(super) fn if_present<T>(path: &Path, read: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
     match read {
@@ -90,11 +100,17 @@ impl Text {
             return Err(ReadError::TooLong);
         }
         let mut mark = [0; BYTE_ORDER_MARK.len()];
-        if file.read_at(&mut mark, 0)? == mark.len() && mark == BYTE_ORDER_MARK {
+        let marked = file.read_at(&mut mark, 0)? == mark.len() && mark == *BYTE_ORDER_MARK.as_bytes();
+        if marked {
             file.seek(SeekFrom::Start(mark.len() as u64))?;
         }
         let buffer = vec![0; PIECE_BYTES].into_boxed_slice();
-        Ok(Self { file, read: 0, lines: 0, blank: true, buffer, start: 0, good: 0, end: 0 })
+        Ok(Self { file, metadata, marked, read: 0, lines: 0, blank: true, buffer, start: 0, good: 0, end: 0 })
+    }
+
+    /// Returns what the file was when it was opened, before anything of it was read.
+    pub(super) fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// Says whether what was read so far is white space.
@@ -161,6 +177,11 @@ impl Lines {
         Ok(Self { text: Text::open(path)?, line: Vec::new(), number: 0 })
     }
 
+    /// Returns what the file was when it was opened.
+    pub(super) fn metadata(&self) -> &Metadata {
+        self.text.metadata()
+    }
+
     /// Returns the next line and its number, from 1; none at the end.
     pub(super) fn read(&mut self) -> Result<Option<(u32, &str)>, ReadError> {
         self.line.clear();
@@ -207,6 +228,7 @@ mod tests {
         let path = dir.path().join("text");
         fs::write(&path, "\u{feff}one\ntwo").unwrap();
         assert_eq!(read_text(&path).unwrap(), "one\ntwo");
+        assert_eq!(read_as_it_is(&path).unwrap().0, "\u{feff}one\ntwo");
         assert_eq!(if_present(&path, read_text(&path)).unwrap().as_deref(), Some("one\ntwo"));
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::policy::{Entries, Origin};
 
+use super::data_files::DataFile;
 use super::faults::{Quoted, Report};
 use super::item::{List, Located, Piece, Scope};
 use super::read::{Lines, ReadError};
@@ -21,6 +22,8 @@ pub(super) struct Sets {
 struct Set {
     entries: Entries,
     faulty: bool,
+    /// None if it could not be read.
+    file: Option<DataFile>,
 }
 
 /// A list with its sets put in.
@@ -41,6 +44,11 @@ impl Sets {
             (name.clone(), Set::read(name, path, &file.origin, report))
         });
         Self { sets: sets.collect(), incomplete }
+    }
+
+    /// Returns the files that were read.
+    pub(super) fn files(&self) -> Vec<DataFile> {
+        self.sets.values().filter_map(|set| set.file.clone()).collect()
     }
 
     /// Puts the sets into a list; a name without a set is a fault.
@@ -75,21 +83,24 @@ impl Sets {
 impl Set {
     fn read(name: &str, path: &Path, origin: &Origin, report: &mut Report) -> Self {
         let mut list = List::default();
-        if let Err(error) = read_lines(name, path, &mut list, report) {
-            report.fault(origin, format_args!("set `{name}`: {}: {error}", Quoted(&path.to_string_lossy())));
-            list.faulty = true;
-        }
+        let file = read_lines(name, path, &mut list, report)
+            .map_err(|error| {
+                report.fault(origin, format_args!("set `{name}`: {}: {error}", Quoted(&path.to_string_lossy())));
+                list.faulty = true;
+            })
+            .ok();
         if list.is_empty() && !list.faulty {
             report.warn(&Origin::File { path: path.into() }, format_args!("set `{name}` is empty"));
         }
         // A set nests no other, so that expanding its list finds prefixes alone.
         let Expanded { entries, faulty, .. } = Sets::default().expand(&list, report);
-        Self { entries, faulty }
+        Self { entries, faulty, file }
     }
 }
 
-fn read_lines(name: &str, path: &Path, list: &mut List, report: &mut Report) -> Result<(), ReadError> {
+fn read_lines(name: &str, path: &Path, list: &mut List, report: &mut Report) -> Result<DataFile, ReadError> {
     let mut lines = Lines::open(path)?;
+    let file = DataFile::new(path, lines.metadata());
     let mut place = Origin::Set { path: path.into(), line: 0, name: name.into() };
     while let Some((number, line)) = lines.read()? {
         let (prefix, comment) = line.split_once('#').map_or((line, ""), |(prefix, comment)| (prefix, comment));
@@ -100,7 +111,7 @@ fn read_lines(name: &str, path: &Path, list: &mut List, report: &mut Report) -> 
         let comment = Some(comment.trim()).filter(|comment| !comment.is_empty());
         list.read(prefix, comment, &place, Scope::Set, report);
     }
-    Ok(())
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Whole configurations in, a policy or every fault out.
 
+mod data;
 mod limits;
 mod refusals;
 mod whole;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::policy::{Entries, Entry};
 
-use super::{Loaded, Sources, load};
+use super::{Faults, Loaded, Sources, load};
 
 /// A directory with a `guard.toml`, which is the state directory too, and an environment.
 struct Setup {
@@ -56,14 +57,21 @@ impl Setup {
 
     /// Loads it, with the faults' lines as if the directory were the current one.
     fn load(&self) -> Result<Loaded, Vec<String>> {
-        let sources = Sources {
+        load(&self.sources()).map_err(|faults| self.lines(&faults))
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
             config: self.config.clone(),
             default_config: self.path("default.toml"),
             env_file: self.env_file.clone(),
             environment: self.environment.clone(),
             state_dir: self.dir.path().to_owned(),
-        };
-        load(&sources).map_err(|faults| shown(&faults, self.dir.path()).lines().map(str::to_owned).collect())
+        }
+    }
+
+    fn lines(&self, faults: &Faults) -> Vec<String> {
+        shown(faults, self.dir.path()).lines().map(str::to_owned).collect()
     }
 
     /// The warnings' lines, the same way.

@@ -14,57 +14,102 @@ use nix::{
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::{Answer, Kind, Request, VERSION};
-use crate::{instance::Instance, kernel::LINKS, reload::Outcome, status::Status};
+use super::{Answer, Failure, FailureKind, Message, Request, VERSION};
+use crate::{
+    edit::EditOutcome, instance::Instance, kernel::LINKS, listing::Page, live::List, reload::Outcome, status::Status,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a reload may take, with those before it: lists may be long.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(300);
+/// How long a change may take, with those before it: lists may be long.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long a page of a list may take; the first waits for others who ask.
+const PAGE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The daemon does not answer, or not what was asked.
 #[derive(Debug, Error)]
 pub(crate) enum Unreachable {
-    #[error("guard instance `{instance}` does not answer on {path} ({error}); {}", if *.pinned {
-        "its program is still in the kernel and enforces the last policy: start `guard run` again, or end enforcement with `guard down`"
-    } else {
-        "nothing of it is in the kernel either: start it with `guard run`"
+    #[error("guard instance `{instance}` does not answer on {path} ({error}); {}", match .pinned {
+        Some(true) => "its program is still in the kernel and enforces the last policy: start `guard run` again, or end enforcement with `guard down`",
+        Some(false) => "nothing of it is in the kernel either: start it with `guard run`",
+        None => "whether its program is in the kernel only root can see",
     })]
-    Silent { instance: String, path: PathBuf, error: io::Error, pinned: bool },
-    #[error("no answer after {} s: the reload is still under way, or waits for another; `{status}` says what it comes to", .patience.as_secs())]
-    UnderWay { patience: Duration, status: String },
+    Silent {
+        instance: String,
+        path: PathBuf,
+        error: io::Error,
+        /// Absent if this user may not look.
+        pinned: Option<bool>,
+    },
+    #[error("no answer after {} s: the change is still under way, or waits for another; `{look}` says what it comes to", .patience.as_secs())]
+    UnderWay { patience: Duration, look: String },
     #[error("guard instance `{instance}` refused: {message}")]
     Refused { instance: String, message: String },
+    #[error("guard instance `{instance}` can't answer: {message}")]
+    Busy { instance: String, message: String },
+    #[error("not permitted: {message}")]
+    NotPermitted { message: String },
 }
 
 /// Asks the daemon for its status.
 pub(crate) fn status(instance: &Instance) -> Result<Status, Unreachable> {
-    ask(instance, Kind::Status, PATIENCE)
+    ask(instance, Request::Status, PATIENCE)
 }
 
 /// Has the daemon read its configuration again; returns once the outcome is in force.
 pub(crate) fn reload(instance: &Instance, force: bool) -> Result<Outcome, Unreachable> {
-    reload_within(RELOAD_PATIENCE, instance, force)
+    ask_for_change(instance, Request::Reload { force }, CHANGE_PATIENCE)
 }
 
-fn reload_within(patience: Duration, instance: &Instance, force: bool) -> Result<Outcome, Unreachable> {
-    ask(instance, Kind::Reload { force }, patience).map_err(|error| match error {
+/// Has the daemon change a list, or begin or lift a lockdown; returns once the outcome is in force.
+pub(crate) fn change(instance: &Instance, request: Request) -> Result<EditOutcome, Unreachable> {
+    ask_for_change(instance, request, CHANGE_PATIENCE)
+}
+
+/// Asks the daemon for a list; `take` gets each page as it comes.
+///
+/// # Errors
+/// That the daemon does not answer, or what `take` ends with.
+pub(crate) fn list(
+    instance: &Instance,
+    list: List,
+    mut take: impl FnMut(Page) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let sent = connect(instance).and_then(|stream| send(stream, Request::List { list }, PAGE_PATIENCE));
+    let mut answers = sent.map_err(|error| silent(instance, error))?;
+    loop {
+        let page: Page = answer(instance, &mut answers)?;
+        let last = page.last;
+        take(page)?;
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+fn ask_for_change<T: DeserializeOwned>(
+    instance: &Instance,
+    request: Request,
+    patience: Duration,
+) -> Result<T, Unreachable> {
+    let look = match &request {
+        Request::Add { list: List::Allow, .. } | Request::Remove { list: List::Allow, .. } => "allow list",
+        Request::Add { list: List::Block, .. } | Request::Remove { list: List::Block, .. } => "block list",
+        _ => "status",
+    };
+    ask(instance, request, patience).map_err(|error| match error {
         // What a time limit of the socket ends with.
         Unreachable::Silent { error, .. } if error.kind() == io::ErrorKind::WouldBlock => {
-            Unreachable::UnderWay { patience, status: instance.command("status") }
+            Unreachable::UnderWay { patience, look: instance.command(look) }
         }
         other => other,
     })
 }
 
-fn ask<T: DeserializeOwned>(instance: &Instance, request: Kind, patience: Duration) -> Result<T, Unreachable> {
-    let exchange = connect(instance).and_then(|stream| exchange(stream, request, patience));
-    let line = exchange.map_err(|error| silent(instance, error))?;
-    match serde_json::from_str(&line) {
-        Ok(Answer::Ok(answer)) => Ok(answer),
-        Ok(Answer::Error(message)) => Err(Unreachable::Refused { instance: instance.name.clone(), message }),
-        Err(error) => Err(silent(instance, error.into())),
-    }
+fn ask<T: DeserializeOwned>(instance: &Instance, request: Request, patience: Duration) -> Result<T, Unreachable> {
+    let sent = connect(instance).and_then(|stream| send(stream, request, patience));
+    answer(instance, &mut sent.map_err(|error| silent(instance, error))?)
 }
 
 /// Returns the process that listens on the socket, if there is one.
@@ -75,19 +120,37 @@ pub(crate) fn daemon_pid(instance: &Instance) -> Option<Pid> {
 }
 
 fn connect(instance: &Instance) -> io::Result<UnixStream> {
-    let stream = UnixStream::connect(instance.socket())?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(stream)
+    UnixStream::connect(instance.socket())
 }
 
-fn exchange(mut stream: UnixStream, request: Kind, patience: Duration) -> io::Result<String> {
+/// Sends a request, to which there will be answers.
+fn send(mut stream: UnixStream, request: Request, patience: Duration) -> io::Result<BufReader<UnixStream>> {
     stream.set_read_timeout(Some(patience))?;
-    let mut request = serde_json::to_vec(&Request { version: VERSION, request })?;
-    request.push(b'\n');
-    stream.write_all(&request)?;
+    stream.set_write_timeout(Some(patience))?;
+    let mut text = serde_json::to_vec(&Message { version: VERSION, request })?;
+    text.push(b'\n');
+    match stream.write_all(&text) {
+        // Why it did not read to the end, the daemon may have said.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+        written => written?,
+    }
+    Ok(BufReader::new(stream))
+}
+
+/// Reads the next answer.
+fn answer<T: DeserializeOwned>(instance: &Instance, answers: &mut BufReader<UnixStream>) -> Result<T, Unreachable> {
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    Ok(line)
+    let read = match answers.read_line(&mut line) {
+        Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended without an answer")),
+        Ok(_) => serde_json::from_str::<Answer<T>>(&line).map_err(io::Error::from),
+        Err(error) => Err(error),
+    };
+    let answer = read.map_err(|error| silent(instance, error))?;
+    answer.into_result().map_err(|Failure { kind, message }| match kind {
+        FailureKind::NotPermitted => Unreachable::NotPermitted { message },
+        FailureKind::Busy | FailureKind::Unavailable => Unreachable::Busy { instance: instance.name.clone(), message },
+        FailureKind::Request | FailureKind::Other => Unreachable::Refused { instance: instance.name.clone(), message },
+    })
 }
 
 fn silent(instance: &Instance, error: io::Error) -> Unreachable {
@@ -95,29 +158,9 @@ fn silent(instance: &Instance, error: io::Error) -> Unreachable {
         instance: instance.name.clone(),
         path: instance.socket(),
         error,
-        pinned: instance.pins().join(LINKS).exists(),
+        pinned: instance.pins().join(LINKS).try_exists().ok(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    #[test]
-    fn a_reload_that_takes_long_is_not_a_daemon_that_is_gone() {
-        let dir = tempfile::tempdir().unwrap();
-        let directory = dir.path().to_owned();
-        let instance = Instance { name: "slow".to_owned(), state_dir: directory.clone(), runtime_dir: directory };
-        // Connections are taken, and nothing is read.
-        let listener = UnixListener::bind(instance.socket()).unwrap();
-        let patience = Duration::from_millis(50);
-        let error = reload_within(patience, &instance, false).unwrap_err().to_string();
-        assert!(error.contains("still under way") && error.contains("`guard --instance slow status`"), "{error}");
-        assert!(!error.contains("guard run"), "{error}");
-        drop(listener);
-        let error = reload_within(patience, &instance, false).unwrap_err().to_string();
-        assert!(error.contains("does not answer"), "{error}");
-    }
-}
+mod tests;

@@ -1,58 +1,55 @@
-//! The daemon's side of the socket. Connections are read here; the daemon answers what they ask.
+//! The daemon's side of the socket. Connections are taken here; the daemon answers what they ask.
+
+mod connection;
+mod crowd;
 
 use std::{
-    collections::VecDeque,
-    fs,
-    future::pending,
-    io,
+    fs, io,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use nix::unistd::Group;
-use serde::Serialize;
+use nix::unistd::{Gid, Group};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest},
-    net::{
-        UnixListener, UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-    time::timeout,
+    net::UnixListener,
+    sync::{mpsc, oneshot, watch},
+    task::{JoinHandle, yield_now},
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::{Answer, Kind, REQUEST_MAX, Request, VERSION};
-use crate::{reload::Outcome, status::Status};
-
-/// Connections that are served at once; one more ends the oldest of those that wait for no answer, so that clients that say
-/// nothing keep nobody out.
-const CONNECTIONS_MAX: usize = 64;
-
-/// How long a client may take over a request, and over reading its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Who may use the socket besides root.
-const GROUP: &str = "guard";
+use super::{GROUP, LockdownRequest, peer::Peer};
+use crate::{
+    edit::EditOutcome,
+    listing::Listing,
+    live::{Edit, List, Who},
+    policy::Readers,
+    reload::Outcome,
+    status::Status,
+};
+use connection::{Client, Shared};
+use crowd::Crowd;
 
 /// What a client asks the daemon.
 pub(crate) enum Question {
     Status(oneshot::Sender<Status>),
-    Reload { force: bool, answer: oneshot::Sender<Outcome> },
+    Reload { force: bool, by: Who, answer: oneshot::Sender<Outcome> },
+    Edit { edit: Edit, force: bool, by: Who, answer: oneshot::Sender<EditOutcome> },
+    Lockdown { request: LockdownRequest, force: bool, by: Who, answer: oneshot::Sender<EditOutcome> },
+    List { list: List, answer: oneshot::Sender<Listing> },
 }
 
-/// What the daemon tells a client.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Reply {
-    Status(Box<Status>),
-    Reload(Outcome),
+impl Question {
+    /// Tells whether who asked has gone.
+    pub(crate) fn is_given_up(&self) -> bool {
+        match self {
+            Self::Status(answer) => answer.is_closed(),
+            Self::Reload { answer, .. } => answer.is_closed(),
+            Self::Edit { answer, .. } | Self::Lockdown { answer, .. } => answer.is_closed(),
+            Self::List { answer, .. } => answer.is_closed(),
+        }
+    }
 }
 
 /// The listening socket; gone from the file system when dropped.
@@ -60,23 +57,47 @@ pub(crate) struct Control {
     path: PathBuf,
     /// What clients ask.
     pub(crate) questions: mpsc::Receiver<Question>,
+    access: watch::Sender<Access>,
     listener: JoinHandle<()>,
+}
+
+/// Who may use the socket besides root and the daemon's own user.
+#[derive(Clone, Copy, Debug)]
+struct Access {
+    readers: Readers,
+    /// Absent if the host has no such group.
+    group: Option<Gid>,
 }
 
 impl Control {
     /// Opens the socket. One that lies there already is left over: the instance's lock is this process's.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, readers: Readers) -> io::Result<Self> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-        if let Ok(Some(group)) = Group::from_name(GROUP) {
-            chown(path, None, Some(group.gid.as_raw()))?;
+        let access = Access::find(readers);
+        access.apply(path)?;
+        let (access, allowed) = watch::channel(access);
+        let (sender, questions) = mpsc::channel(crowd::MOST);
+        let shared = Shared::new(sender, allowed);
+        Ok(Self {
+            path: path.to_owned(),
+            questions,
+            access,
+            listener: tokio::spawn(listen(listener, Arc::new(shared))),
+        })
+    }
+
+    /// Lets others ask what guard does, or does not any more; those who are connected too.
+    pub(crate) fn set_readers(&self, readers: Readers) -> io::Result<()> {
+        if self.access.borrow().readers == readers {
+            return Ok(());
         }
-        let (sender, questions) = mpsc::channel(CONNECTIONS_MAX);
-        Ok(Self { path: path.to_owned(), questions, listener: tokio::spawn(listen(listener, sender)) })
+        let access = Access::find(readers);
+        self.access.send_replace(access);
+        access.apply(&self.path)
     }
 }
 
@@ -89,112 +110,51 @@ impl Drop for Control {
     }
 }
 
-/// A connection that is served.
-struct Connection {
-    task: JoinHandle<()>,
-    /// Whether its client waits for an answer.
-    waits: Arc<AtomicBool>,
+impl Access {
+    fn find(readers: Readers) -> Self {
+        let group = Group::from_name(GROUP).unwrap_or_else(|error| {
+            warn!("looking for the group `{GROUP}`: {error}; only root may change this guard");
+            None
+        });
+        Self { readers, group: group.map(|group| group.gid) }
+    }
+
+    /// Opens the file of the socket to those who may use it.
+    fn apply(&self, path: &Path) -> io::Result<()> {
+        if let Some(group) = self.group {
+            chown(path, None, Some(group.as_raw()))?;
+        }
+        let mode = match self.readers {
+            Readers::Group => 0o660,
+            Readers::Everyone => 0o666,
+        };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    }
 }
 
-async fn listen(listener: UnixListener, questions: mpsc::Sender<Question>) {
-    let mut connections: VecDeque<Connection> = VecDeque::new();
+async fn listen(listener: UnixListener, shared: Arc<Shared>) {
+    let mut members = Crowd::of_members();
+    let mut others = Crowd::of_others();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                connections.retain(|connection| !connection.task.is_finished());
-                let (questions, waits) = (questions.clone(), Arc::new(AtomicBool::new(false)));
-                let task = tokio::spawn({
-                    let waits = Arc::clone(&waits);
-                    async move {
-                        if let Err(error) = serve(stream, &questions, &waits).await {
-                            debug!("control connection: {error}");
-                        }
-                    }
-                });
-                connections.push_back(Connection { task, waits });
-                let waits = |connection: &Connection| connection.waits.load(Ordering::Relaxed);
-                if connections.len() > CONNECTIONS_MAX
-                    // If all others wait, this is the new one.
-                    && let Some(oldest) = connections.iter().position(|connection| !waits(connection))
-                    && let Some(connection) = connections.remove(oldest)
-                {
-                    connection.task.abort();
-                }
-            }
+        let accepted = match listener.accept().await {
+            Ok((stream, _)) => Peer::of(&stream, shared.access().group).map(|peer| (stream, peer)),
             Err(error) => {
                 debug!("control socket: {error}");
                 // Out of descriptors, most likely: others must get to close theirs.
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
             }
-        }
-    }
-}
-
-/// Answers a connection's requests until it ends, stalls or sends too long a line.
-async fn serve(stream: UnixStream, questions: &mpsc::Sender<Question>, waits: &AtomicBool) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = BufReader::new(reader);
-    loop {
-        let mut line = Vec::new();
-        let mut limited = (&mut reader).take(REQUEST_MAX as u64);
-        let length = timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await??;
-        if length == 0 {
-            return Ok(());
-        }
-        let complete = line.ends_with(b"\n");
-        let answer = if complete {
-            waits.store(true, Ordering::Relaxed);
-            let answer = tokio::select! {
-                answer = answer(&line, questions) => answer,
-                // Nobody does for it what it does not wait for.
-                () = gone(&mut reader, &writer) => return Ok(()),
-            };
-            waits.store(false, Ordering::Relaxed);
-            answer
-        } else {
-            Answer::Error("request without an end".to_owned())
         };
-        let mut text = serde_json::to_vec(&answer)?;
-        text.push(b'\n');
-        timeout(PATIENCE, writer.write_all(&text)).await??;
-        if !complete {
-            return Ok(());
+        match accepted {
+            Ok((stream, peer)) => {
+                let crowd = if peer.may_change { &mut members } else { &mut others };
+                crowd.admit(|waits| Client::new(peer, Arc::clone(&shared), waits).serve(stream));
+                // What it has sent by now is read before others can take its place.
+                yield_now().await;
+            }
+            Err(error) => debug!("who connected: {error}"),
         }
     }
-}
-
-/// Waits until the client has closed the connection. One that has only said its last request is still there.
-async fn gone(reader: &mut BufReader<OwnedReadHalf>, writer: &OwnedWriteHalf) {
-    let said_all = reader.fill_buf().await.map_or(true, <[u8]>::is_empty);
-    let is_closed = async || writer.ready(Interest::WRITABLE).await.is_ok_and(|ready| ready.is_write_closed());
-    if !said_all || !is_closed().await {
-        pending().await
-    }
-}
-
-async fn answer(line: &[u8], questions: &mpsc::Sender<Question>) -> Answer<Reply> {
-    let request: Request = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(error) => return Answer::Error(format!("no request: {error}")),
-    };
-    if request.version != VERSION {
-        return Answer::Error(format!("version {} of the protocol is not spoken here, {VERSION} is", request.version));
-    }
-    let reply = match request.request {
-        Kind::Status => put(questions, Question::Status).await.map(|status| Reply::Status(Box::new(status))),
-        Kind::Reload { force } => put(questions, |answer| Question::Reload { force, answer }).await.map(Reply::Reload),
-    };
-    reply.map_or_else(|| Answer::Error("the daemon is ending".to_owned()), Answer::Ok)
-}
-
-/// Puts a question to the daemon; an ending one gives no answer.
-async fn put<T>(
-    questions: &mpsc::Sender<Question>,
-    question: impl FnOnce(oneshot::Sender<T>) -> Question,
-) -> Option<T> {
-    let (sender, answer) = oneshot::channel();
-    questions.send(question(sender)).await.ok()?;
-    answer.await.ok()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use guard_common::flow::FlowKey;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{info, warn};
 
+use super::in_force::InForce;
 use crate::{
     kernel::{Flows, KernelError},
     network::{
@@ -24,7 +25,7 @@ use crate::{
         reach::Routes,
         sockets::{self, Listening},
     },
-    policy::{DefaultVerdict, ListChange, Policy},
+    policy::{DefaultVerdict, Entries, Policy},
 };
 use cut::Admitted;
 use open::{Open, PortPolicy, leads_outside};
@@ -46,12 +47,10 @@ struct Shared {
     tracker_trouble: Mutex<Option<String>>,
 }
 
-/// What a switch from one policy to another means for flows.
+/// A change of what is in force, as far as it matters to flows.
 pub(super) struct Switch {
-    before: Arc<Policy>,
-    now: Arc<Policy>,
-    /// Whether some list is another.
-    lists: bool,
+    before: InForce,
+    now: InForce,
     exits: BTreeSet<u32>,
 }
 
@@ -94,10 +93,11 @@ impl OwnFlows {
         PortPolicy::of(in_force) != PortPolicy::of(next)
     }
 
-    /// Follows a switch that was just made: notes what was opened around it, and ends the flows of whom it cut.
-    pub(super) fn follow(&self, switch: Switch) -> JoinHandle<anyhow::Result<()>> {
+    /// Returns what is to be done on a blocking thread once a switch was made: noting what was opened around it, and ending the
+    /// flows of whom it cut.
+    pub(super) fn follow(&self, switch: Switch) -> impl FnOnce() -> anyhow::Result<()> + Send + 'static {
         let shared = Arc::clone(&self.shared);
-        spawn_blocking(move || shared.follow(&switch))
+        move || shared.follow(&switch)
     }
 
     /// Tells the kernel of the ports that are listened on by now, unless that is still being done; only where it asks.
@@ -125,8 +125,23 @@ impl OwnFlows {
 }
 
 impl Switch {
-    pub(super) fn new(before: Arc<Policy>, now: Arc<Policy>, lists: &[ListChange], exits: BTreeSet<u32>) -> Self {
-        Self { before, now, lists: lists.iter().any(|change| !change.is_empty()), exits }
+    pub(super) fn new(before: InForce, now: InForce, exits: BTreeSet<u32>) -> Self {
+        Self { before, now, exits }
+    }
+
+    /// Tells whether no list is another.
+    fn changes_nobody(&self) -> bool {
+        let Self { before: InForce { policy: before, timed, .. }, now, .. } = self;
+        let lists = |policy: &Policy| {
+            let own = policy.services.iter().map(|service| service.allow.clone());
+            [policy.allow.clone(), policy.deny.clone()].into_iter().chain(own).collect::<Vec<_>>()
+        };
+        let (before_lists, now_lists) = (lists(before), lists(&now.policy));
+        let are_same = |(before, now): (&Entries, &Entries)| before.has_prefixes_of(now);
+        before_lists.len() == now_lists.len()
+            && before_lists.iter().zip(&now_lists).all(are_same)
+            && before.grants_hold == now.policy.grants_hold
+            && *timed == now.timed
     }
 }
 
@@ -164,15 +179,17 @@ impl Shared {
         complain(&self.ports_trouble, trouble);
     }
 
-    fn follow(&self, Switch { before, now, lists, exits }: &Switch) -> anyhow::Result<()> {
-        if OwnFlows::must_fill(before, now) {
-            self.remember(&self.learn(exits)?, &PortPolicy::of(now))?;
+    fn follow(&self, switch: &Switch) -> anyhow::Result<()> {
+        let Switch { before, now, exits } = switch;
+        if OwnFlows::must_fill(&before.policy, &now.policy) {
+            self.remember(&self.learn(exits)?, &PortPolicy::of(&now.policy))?;
         }
-        if *lists {
+        if !switch.changes_nobody() {
             let started = Instant::now();
             // Lists of a million take a while to compare, so that is done for the first flow that there is.
-            let admitted = LazyCell::new(|| [before, now].map(|policy| Admitted::by(policy)));
-            let cut = self.cut(exits, now, |address| admitted[1].cuts(&admitted[0], address))?;
+            let admitted =
+                LazyCell::new(|| [before, now].map(|in_force| Admitted::by(&in_force.policy, &in_force.timed)));
+            let cut = self.cut(exits, &now.policy, |address| admitted[1].cuts(&admitted[0], address))?;
             if cut > 0 {
                 info!("{cut} flows of sources that were cut are ended, in {:?}", started.elapsed());
             }

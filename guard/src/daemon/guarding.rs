@@ -195,6 +195,11 @@ impl Guarding {
         self.guarded.iter().map(|interface| (interface.index, interface.name.clone())).collect()
     }
 
+    /// The indices of the interfaces that are guarded.
+    pub(super) fn indices(&self) -> BTreeSet<u32> {
+        self.guarded.iter().map(|interface| interface.index).collect()
+    }
+
     pub(super) fn exits(&self) -> &Exits {
         &self.exits
     }

@@ -1,30 +1,80 @@
-//! The daemon's answer to `guard status`.
+//! The daemon's answers to clients.
+
+use std::sync::Arc;
 
 use guard_common::{packet::LinkType, records};
+use tracing::error;
 
-use super::Daemon;
+use super::{
+    Daemon,
+    in_force::InForce,
+    outcome::Answer,
+    queue::{By, Request, What},
+};
 use crate::{
+    clock::Clock,
+    control::Question,
     kernel::{KernelError, Totals},
+    listing::{InLockdown, Listing},
+    live::List,
+    network::Network,
     policy::Word as _,
     status::{self, Counter, Entries, Events, LinkTypeCounter, Service, Status, verdict_name},
 };
 
 impl Daemon {
+    /// Answers a question, or has the change that it asks for wait its turn.
+    pub(super) async fn answer(&mut self, question: Question, network: &Network) {
+        if question.is_given_up() {
+            return;
+        }
+        // What is said to be enforced is looked at first.
+        self.look(network).await;
+        match question {
+            Question::Status(sender) => match self.status() {
+                // The client may have gone.
+                Ok(status) => drop(sender.send(status)),
+                Err(error) => error!("status: {:#}", anyhow::Error::from(error)),
+            },
+            Question::List { list, answer } => match self.listing(list) {
+                Ok(listing) => drop(answer.send(listing)),
+                Err(error) => error!("listing: {:#}", anyhow::Error::from(error)),
+            },
+            Question::Reload { force, by, answer } => {
+                self.request(Request { what: What::Reload, force, by: By::Client(by), answer: Answer::Reload(answer) });
+            }
+            Question::Edit { edit, force, by, answer } => {
+                self.request(Request {
+                    what: What::Edit(edit),
+                    force,
+                    by: By::Client(by),
+                    answer: Answer::Edit(answer),
+                });
+            }
+            Question::Lockdown { request, force, by, answer } => {
+                let what = What::Lockdown(request);
+                self.request(Request { what, force, by: By::Client(by), answer: Answer::Edit(answer) });
+            }
+        }
+    }
+
     /// Assembles the status from the policy, the kernel's counters and the last look at the interfaces.
     pub(super) fn status(&self) -> Result<Status, KernelError> {
-        let policy = &self.policy;
+        let policy = &self.in_force.policy;
         let unguarded = self.guarding.unguarded().to_vec();
         let unreported = self.counters.unreported()?;
         let (exported, lost) = self.blocks.written_and_lost();
+        let (bans, grants) = self.timed.counts();
         Ok(Status {
             version: status::VERSION,
-            instance: self.reloads.instance().name.clone(),
+            instance: self.changes.instance().name.clone(),
             pid: std::process::id(),
             enforced: self.guarding.is_complete(),
             mode: policy.mode.word().to_owned(),
             default: policy.default.word().to_owned(),
             generation: self.generation,
-            last_reload: self.reloads.last.clone(),
+            last_reload: self.changes.last_reload.clone(),
+            lockdown: self.in_force.live.lockdown.as_ref().map(|lockdown| InLockdown::new(lockdown, &Clock::now())),
             interfaces: self.guarding.guarded(),
             unguarded,
             exits: self.guarding.exits().entries(),
@@ -44,10 +94,29 @@ impl Daemon {
                 allow: policy.allow.len() + policy.services.iter().map(|service| service.allow.len()).sum::<usize>(),
                 deny: policy.deny.len(),
             },
+            bans,
+            grants,
+            readers: policy.control_readers.word().to_owned(),
             counters: self.counter_rows()?,
             link_types: self.link_type_rows()?,
             events: Events { exported, merged: unreported.merged, lost: unreported.lost + lost },
             warnings: self.all_warnings()?,
+        })
+    }
+
+    /// Takes what a list is told from.
+    pub(super) fn listing(&self, list: List) -> Result<Listing, KernelError> {
+        let InForce { configured, timed, live, files, .. } = &self.in_force;
+        Ok(Listing {
+            list,
+            policy: Arc::clone(configured),
+            timed: Arc::clone(timed),
+            live: Arc::clone(live),
+            entries_file: files.entries().to_owned(),
+            used: self.used.read()?,
+            used_since: self.used.since(),
+            clock: Clock::now(),
+            generation: self.generation,
         })
     }
 

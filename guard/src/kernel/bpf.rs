@@ -10,13 +10,18 @@ use std::{
     path::Path,
 };
 
+const MAP_LOOKUP_ELEM: libc::c_int = 1;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
 const OBJ_GET: libc::c_int = 7;
+const MAP_GET_FD_BY_ID: libc::c_int = 14;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const MAP_LOOKUP_BATCH: libc::c_int = 24;
+const MAP_UPDATE_BATCH: libc::c_int = 26;
+const MAP_DELETE_BATCH: libc::c_int = 27;
 const LINK_DETACH: libc::c_int = 34;
 
-/// Adds an element only where its key has none, and changes one only where it has.
+/// Adds or changes an element, adds one only where its key has none, changes one only where it has.
+const BPF_ANY: u64 = 0;
 const BPF_NOEXIST: u64 = 1;
 const BPF_EXIST: u64 = 2;
 
@@ -94,21 +99,89 @@ struct Element {
 }
 
 /// Adds an element to a map whose keys are `K` and values `V`; false if the key has one already.
-pub(super) fn add<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
-    update(map, key, value, BPF_NOEXIST, io::ErrorKind::AlreadyExists)
+pub(super) fn add<K: ?Sized, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
+    unless(io::ErrorKind::AlreadyExists, update(map, key, value, BPF_NOEXIST))
 }
 
 /// Changes an element of a map whose keys are `K` and values `V`; false if the key has none.
-pub(super) fn change<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
-    update(map, key, value, BPF_EXIST, io::ErrorKind::NotFound)
+pub(super) fn change<K: ?Sized, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
+    unless(io::ErrorKind::NotFound, update(map, key, value, BPF_EXIST))
 }
 
-fn update<K, V>(map: BorrowedFd<'_>, key: &K, value: &V, flags: u64, refusal: io::ErrorKind) -> io::Result<bool> {
-    let (key, value) = ((&raw const *key) as u64, (&raw const *value) as u64);
-    match bpf(MAP_UPDATE_ELEM, &mut Element { map: map.as_raw_fd() as u32, padding: 0, key, value, flags }) {
+/// Adds or changes an element of a map whose keys are `K` and values `V`.
+pub(super) fn set<K: ?Sized, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    update(map, key, value, BPF_ANY)
+}
+
+/// Reads an element of a map whose keys are `K` into `value`, which has room for it, of each CPU if it is per CPU; false if the
+/// key has none.
+pub(super) fn look_up<K: ?Sized>(map: BorrowedFd<'_>, key: &K, value: &mut [u8]) -> io::Result<bool> {
+    let (key, value) = ((&raw const *key).cast::<u8>() as u64, value.as_mut_ptr() as u64);
+    let mut element = Element { map: map.as_raw_fd() as u32, padding: 0, key, value, flags: 0 };
+    unless(io::ErrorKind::NotFound, bpf(MAP_LOOKUP_ELEM, &mut element).map(drop))
+}
+
+/// Opens a map by the kernel's number of it, which takes CAP_SYS_ADMIN.
+pub(super) fn open_map(id: u32) -> io::Result<OwnedFd> {
+    // `map_id`, the first field.
+    let map = bpf(MAP_GET_FD_BY_ID, &mut { id })?;
+    // SAFETY: BPF_MAP_GET_FD_BY_ID answered with a descriptor, which nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(map) })
+}
+
+fn update<K: ?Sized, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: &V, flags: u64) -> io::Result<()> {
+    let (key, value) = ((&raw const *key).cast::<u8>() as u64, (&raw const *value).cast::<u8>() as u64);
+    bpf(MAP_UPDATE_ELEM, &mut Element { map: map.as_raw_fd() as u32, padding: 0, key, value, flags }).map(drop)
+}
+
+/// Tells whether the kernel did what it was asked to, or refused it in the way that is expected.
+fn unless(refusal: io::ErrorKind, done: io::Result<()>) -> io::Result<bool> {
+    match done {
         Err(error) if error.kind() == refusal => Ok(false),
-        updated => updated.map(|_| true),
+        done => done.map(|()| true),
     }
+}
+
+/// What concerns many elements of a map.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct Batch {
+    from: u64,
+    next: u64,
+    keys: u64,
+    values: u64,
+    /// Elements that there is room for, or that are given; the kernel writes how many it came by.
+    count: u32,
+    map: u32,
+    element_flags: u64,
+    flags: u64,
+}
+
+impl Batch {
+    fn of(map: BorrowedFd<'_>, count: usize) -> Self {
+        Self { count: count as u32, map: map.as_raw_fd() as u32, ..Self::default() }
+    }
+}
+
+/// Adds elements to a hash whose keys are `K` and values `V`, or changes them: those before the first that the kernel refuses.
+pub(super) fn write<K, V>(map: BorrowedFd<'_>, keys: &[K], values: &[V]) -> io::Result<()> {
+    assert_eq!(keys.len(), values.len(), "each key has a value");
+    if keys.is_empty() {
+        return Ok(());
+    }
+    update_all(map, keys.as_ptr() as u64, values.as_ptr() as u64, keys.len())
+}
+
+/// Removes elements of a hash whose keys are `K`; those that are not there are passed over.
+pub(super) fn remove<K>(map: BorrowedFd<'_>, mut keys: &[K]) -> io::Result<()> {
+    while !keys.is_empty() {
+        let mut batch = Batch { keys: keys.as_ptr() as u64, ..Batch::of(map, keys.len()) };
+        match bpf(MAP_DELETE_BATCH, &mut batch) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => keys = &keys[batch.count as usize + 1..],
+            removed => return removed.map(drop),
+        }
+    }
+    Ok(())
 }
 
 /// Elements that are asked for at once; no bucket of a hash holds as many.
@@ -120,45 +193,53 @@ pub(super) fn for_each<K: Copy + Default, V: Copy + Default>(
     map: BorrowedFd<'_>,
     mut visit: impl FnMut(&K, &V),
 ) -> io::Result<()> {
-    #[derive(Clone, Copy)]
-    #[repr(C)]
-    struct Attributes {
-        from: u64,
-        next: u64,
-        keys: u64,
-        values: u64,
-        count: u32,
-        map: u32,
-        element_flags: u64,
-        flags: u64,
-    }
-    let mut keys = vec![K::default(); BATCH];
-    let mut values = vec![V::default(); BATCH];
+    for_each_batch(map, size_of::<K>(), size_of::<V>(), |keys, values| {
+        for (key, value) in keys.chunks_exact(size_of::<K>()).zip(values.chunks_exact(size_of::<V>())) {
+            // SAFETY: as many bytes as each has, and records that the kernel writes take any bytes.
+            let (key, value) =
+                unsafe { (key.as_ptr().cast::<K>().read_unaligned(), value.as_ptr().cast::<V>().read_unaligned()) };
+            visit(&key, &value);
+        }
+        Ok(())
+    })
+}
+
+/// Does so for a hash of which only the sizes of keys and values are known, with many at a time, one behind the other.
+pub(super) fn for_each_batch(
+    map: BorrowedFd<'_>,
+    key_size: usize,
+    value_size: usize,
+    mut visit: impl FnMut(&[u8], &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut keys = vec![0_u8; BATCH * key_size];
+    let mut values = vec![0_u8; BATCH * value_size];
     let mut bucket = 0_u32;
     let mut from = 0;
     loop {
-        let mut batch = Attributes {
+        let mut batch = Batch {
             from,
             next: (&raw mut bucket) as u64,
             keys: keys.as_mut_ptr() as u64,
             values: values.as_mut_ptr() as u64,
-            count: BATCH as u32,
-            map: map.as_raw_fd() as u32,
-            element_flags: 0,
-            flags: 0,
+            ..Batch::of(map, BATCH)
         };
-        let asked = bpf(MAP_LOOKUP_BATCH, &mut batch);
-        let ended = match asked {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            more => more.map(|_| false)?,
-        };
+        let is_more = unless(io::ErrorKind::NotFound, bpf(MAP_LOOKUP_BATCH, &mut batch).map(drop))?;
         let found = (batch.count as usize).min(BATCH);
-        keys[..found].iter().zip(&values).for_each(|(key, value)| visit(key, value));
-        if ended {
+        visit(&keys[..found * key_size], &values[..found * value_size])?;
+        if !is_more {
             return Ok(());
         }
         from = (&raw mut bucket) as u64;
     }
+}
+
+/// Adds or changes so many elements of a hash, whose keys and values stand one behind the other.
+pub(super) fn set_batch(map: BorrowedFd<'_>, keys: &[u8], values: &[u8], count: usize) -> io::Result<()> {
+    update_all(map, keys.as_ptr() as u64, values.as_ptr() as u64, count)
+}
+
+fn update_all(map: BorrowedFd<'_>, keys: u64, values: u64, count: usize) -> io::Result<()> {
+    bpf(MAP_UPDATE_BATCH, &mut Batch { keys, values, element_flags: BPF_ANY, ..Batch::of(map, count) }).map(drop)
 }
 
 fn bpf<A: Copy>(command: libc::c_int, attributes: &mut A) -> io::Result<i32> {

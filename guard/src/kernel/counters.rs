@@ -14,14 +14,15 @@ use guard_common::{
 
 use super::{KernelError, take_map};
 
-/// A per-CPU element of two u64, as each of these tables has it.
-type Pair = [u64; 2];
+/// A per-CPU element, as words: a [`Counter`], an [`Unreported`].
+type CounterWords = [u64; size_of::<Counter>() / 8];
+type UnreportedWords = [u64; size_of::<Unreported>() / 8];
 
 /// The kernel's counters.
 pub(crate) struct Counters {
-    decisions: PerCpuArray<MapData, Pair>,
-    link_types: PerCpuArray<MapData, Pair>,
-    unreported: PerCpuArray<MapData, Pair>,
+    decisions: PerCpuArray<MapData, CounterWords>,
+    link_types: PerCpuArray<MapData, CounterWords>,
+    unreported: PerCpuArray<MapData, UnreportedWords>,
 }
 
 /// Packets and bytes of one service, one mode and one reason.
@@ -51,7 +52,12 @@ impl Counters {
                 let [packets, bytes] = sum(&self.decisions, counter_index(service, mode as u32, reason as u8))
                     .map_err(KernelError::map(names::COUNTERS))?;
                 if packets > 0 {
-                    totals.push(Totals { service, mode, reason, count: Counter { packets, bytes } });
+                    totals.push(Totals {
+                        service,
+                        mode,
+                        reason,
+                        count: Counter { packets, bytes, ..Counter::default() },
+                    });
                 }
             }
         }
@@ -62,7 +68,8 @@ impl Counters {
     pub(crate) fn clear(&mut self, service: u8) -> Result<(), KernelError> {
         let cpus = nr_cpus().map_err(|(_, error)| KernelError::map(names::COUNTERS)(error))?;
         for (mode, reason) in modes_and_reasons() {
-            let zeros = PerCpuValues::try_from(vec![[0, 0]; cpus]).map_err(KernelError::map(names::COUNTERS))?;
+            let zeros = PerCpuValues::try_from(vec![CounterWords::default(); cpus])
+                .map_err(KernelError::map(names::COUNTERS))?;
             let index = counter_index(service, mode as u32, reason as u8);
             self.decisions.set(index, zeros, 0).map_err(KernelError::map(names::COUNTERS))?;
         }
@@ -76,7 +83,7 @@ impl Counters {
             let [packets, bytes] =
                 sum(&self.link_types, link_type as u32).map_err(KernelError::map(names::LINK_TYPES))?;
             if packets > 0 {
-                counts.push((link_type, Counter { packets, bytes }));
+                counts.push((link_type, Counter { packets, bytes, ..Counter::default() }));
             }
         }
         Ok(counts)
@@ -98,7 +105,8 @@ fn modes_and_reasons() -> impl Iterator<Item = (Mode, Reason)> {
     Mode::ALL.into_iter().flat_map(|mode| Reason::ALL.into_iter().map(move |reason| (mode, reason)))
 }
 
-fn sum(table: &PerCpuArray<MapData, Pair>, index: u32) -> Result<Pair, MapError> {
+/// Returns the sums of an element's first two words.
+fn sum<const WORDS: usize>(table: &PerCpuArray<MapData, [u64; WORDS]>, index: u32) -> Result<[u64; 2], MapError> {
     let values = table.get(&index, 0)?;
     Ok(values.iter().fold([0, 0], |[first, second], value| [first + value[0], second + value[1]]))
 }

@@ -239,6 +239,21 @@ struct Pin {
     path: PathBuf,
 }
 
+/// Returns the numbers of the programs that packets which leave pass; of a start that was cut short there may be no directory.
+pub(super) fn attached_programs(directory: &Path) -> Result<Vec<u32>, KernelError> {
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
+    let program = |pin: &Pin| match pin.hook {
+        Hook::Tcx => open_pin(&pin.path)
+            .and_then(|link| link_info(link.as_fd()))
+            .map(|link| link.program)
+            .map_err(|error| pin_failed("opening", &pin.path, error)),
+        Hook::Clsact => pinned_program(&pin.path),
+    };
+    pins(directory)?.iter().map(program).collect()
+}
+
 /// Takes the program off every interface; of a start that was cut short there may be no directory.
 pub(super) fn detach_all(directory: &Path) -> Result<(), KernelError> {
     if !directory.exists() {

@@ -92,6 +92,18 @@ impl Flows {
         self.listening.store_changed(&words);
     }
 
+    #[cfg(test)]
+    pub(super) fn table(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.table.as_fd()
+    }
+
+    /// Tells whether flows of a flow's port are looked for.
+    #[cfg(test)]
+    pub(super) fn has_port(&self, key: &FlowKey) -> bool {
+        let (word, bit) = key.port_bit().expect("its protocol has ports");
+        self.ports.load(word as usize) & bit != 0
+    }
+
     fn for_each(&self, visit: impl FnMut(&FlowKey, &Flow)) -> Result<(), KernelError> {
         super::bpf::for_each(self.table.as_fd(), visit).map_err(failed)
     }

@@ -10,7 +10,6 @@ use aya::{
     programs::{ProgramError, TestRun as _, TestRunOptions, Xdp},
     util::online_cpus,
 };
-use aya_obj::programs::XdpAttachType;
 use guard_common::{
     names,
     records::{FLUSH_SETS, FlushRequest, GATE_SETS, GATE_SHUT_MS},
@@ -43,7 +42,7 @@ pub(crate) struct Flusher {
 
 impl Flusher {
     pub(super) fn start(ebpf: &mut Ebpf, pins: &PinDirectory) -> Result<Self, KernelError> {
-        let program = reopen(ebpf, pins)?;
+        let program = super::reopen_xdp(names::PROGRAM_FLUSH, ebpf, pins)?;
         let (requests, receiver) = mpsc::channel::<Request>();
         thread::Builder::new()
             .name("flush".to_owned())
@@ -83,17 +82,6 @@ impl Flusher {
         let _ = self.requests.send(Request { age, done });
         reported
     }
-}
-
-/// Opens the flush program a second time, for the thread to own.
-fn reopen(ebpf: &mut Ebpf, pins: &PinDirectory) -> Result<Xdp, KernelError> {
-    let loaded: &mut Xdp = super::program(ebpf, names::PROGRAM_FLUSH)?;
-    super::reopen(
-        names::PROGRAM_FLUSH,
-        pins,
-        |path| loaded.pin(path),
-        |path| Xdp::from_pin(path, XdpAttachType::Interface),
-    )
 }
 
 /// Runs the program on every CPU that is online; returns what went wrong.

@@ -25,7 +25,6 @@ use super::{
     bpffs::{LINKS, PinDirectory},
     detach::detach,
     egress::EgressError,
-    state,
 };
 use crate::{
     instance::all_pins,
@@ -145,12 +144,9 @@ impl Links {
         Ok(detached)
     }
 
-    /// Leaves links and tables in force when this process ends; an earlier program's are needed no more.
+    /// Leaves links and tables in force when this process ends.
     pub(crate) fn keep(&mut self) {
         self.pins.keep();
-        if let Err(error) = state::remove_others(&self.pins) {
-            warn!("{error}");
-        }
     }
 
     /// Takes the program off interfaces to which this run attached it, because what they were attached for failed.

@@ -21,7 +21,7 @@ fn every_shared_name_is_in_the_object() {
         assert!(object.maps.contains_key(map), "map {map}");
         assert!(map.len() <= 15, "{map} does not fit a map's name in the kernel");
     }
-    for program in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH, names::PROGRAM_EGRESS] {
+    for program in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH, names::PROGRAM_ADD, names::PROGRAM_EGRESS] {
         assert!(object.programs.contains_key(program), "program {program}");
     }
 }

@@ -1,7 +1,8 @@
 //! Maps of a few u64 that the kernel program reads for each packet, mapped so that one store changes one.
 
 use std::{
-    os::fd::{AsFd as _, AsRawFd as _},
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -23,8 +24,13 @@ impl<const COUNT: usize> Words<COUNT> {
             Map::Array(map) => map,
             _ => return Err(KernelError::map(name)(MapError::InvalidMapType { map_type: 0 })),
         };
-        let page = MmapOptions::new().len(COUNT * size_of::<u64>()).map_raw(map.fd().as_fd().as_raw_fd());
-        Ok(Self { page: page.map_err(KernelError::map(name))? })
+        Self::of(map.fd().as_fd()).map_err(KernelError::map(name))
+    }
+
+    /// Maps a map that has so many.
+    pub(super) fn of(map: BorrowedFd<'_>) -> io::Result<Self> {
+        let page = MmapOptions::new().len(COUNT * size_of::<u64>()).map_raw(map.as_raw_fd())?;
+        Ok(Self { page })
     }
 
     /// Stores a word, by its place.

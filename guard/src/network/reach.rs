@@ -1,6 +1,7 @@
 //! Where packets to an address go, as the kernel's routes have it.
 //!
-//! Routes that depend on more than the destination (marks, the source, the interface that a packet came by) are not asked for.
+//! Routes that depend on marks or on the interface that a packet came by are not asked for, and those that depend on the source only
+//! where that is known.
 
 use std::{
     collections::HashMap,
@@ -22,14 +23,17 @@ use super::{
 
 const RTM_GETROUTE: u16 = 26;
 
-/// `struct rtmsg` (linux/rtnetlink.h), and where in it the type stands.
+/// `struct rtmsg` (linux/rtnetlink.h), and where in it the lengths of prefixes and the type stand.
 const HEADER_LEN: usize = 12;
+const DESTINATION_LENGTH_AT: usize = 1;
+const SOURCE_LENGTH_AT: usize = 2;
 const TYPE_AT: usize = 7;
 
 const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
 
 const RTA_DST: u16 = 1;
+const RTA_SRC: u16 = 2;
 const RTA_OIF: u16 = 4;
 
 /// More than the kernel says of one route.
@@ -62,13 +66,22 @@ impl Routes {
         if let Some(known) = self.known.get(&address) {
             return Ok(*known);
         }
-        let reach = self.ask(address).map_err(|source| NetworkError::Dump { what: "a route", source })?;
+        let reach = self.ask(address, None)?;
         self.known.insert(address, reach);
         Ok(reach)
     }
 
-    fn ask(&self, address: IpAddr) -> io::Result<Reach> {
-        let request = question(RTM_GETROUTE, 0, &request(address));
+    /// Asks so of packets from an own address of the same family.
+    pub(crate) fn reach_from(&self, own: IpAddr, address: IpAddr) -> Result<Reach, NetworkError> {
+        self.ask(address, Some(own))
+    }
+
+    fn ask(&self, address: IpAddr, own: Option<IpAddr>) -> Result<Reach, NetworkError> {
+        self.converse(&request(address, own)).map_err(|source| NetworkError::Dump { what: "a route", source })
+    }
+
+    fn converse(&self, request: &[u8]) -> io::Result<Reach> {
+        let request = question(RTM_GETROUTE, 0, request);
         send(self.kernel.as_raw_fd(), &request, MsgFlags::empty())?;
         let mut buffer = [0; ANSWER_MAX];
         let length = loop {
@@ -87,18 +100,24 @@ impl Routes {
     }
 }
 
-fn request(address: IpAddr) -> Vec<u8> {
-    let (family, octets) = match address {
-        IpAddr::V4(v4) => (libc::AF_INET, v4.octets().to_vec()),
-        IpAddr::V6(v6) => (libc::AF_INET6, v6.octets().to_vec()),
-    };
+fn request(address: IpAddr, own: Option<IpAddr>) -> Vec<u8> {
     let mut request = vec![0; HEADER_LEN];
-    request[0] = family as u8;
-    request[1] = octets.len() as u8 * 8;
-    // An attribute's header: its length with the header, and its kind.
-    request.extend((octets.len() as u16 + 4).to_ne_bytes());
-    request.extend(RTA_DST.to_ne_bytes());
-    request.extend(octets);
+    request[0] = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8;
+    let mut add = |kind: u16, length_at: usize, address: IpAddr| {
+        let octets = match address {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        request[length_at] = octets.len() as u8 * 8;
+        // An attribute's header: its length with the header, and its kind.
+        request.extend((octets.len() as u16 + 4).to_ne_bytes());
+        request.extend(kind.to_ne_bytes());
+        request.extend(octets);
+    };
+    add(RTA_DST, DESTINATION_LENGTH_AT, address);
+    if let Some(own) = own {
+        add(RTA_SRC, SOURCE_LENGTH_AT, own);
+    }
     request
 }
 

@@ -24,27 +24,26 @@ struct Transport {
     open: StateFlags,
 }
 
-const TRANSPORTS: [Transport; 2] = [
-    Transport {
-        protocol: protocol::TCP,
-        name: "TCP sockets",
-        listening: StateFlags::LISTEN,
-        open: StateFlags::SYN_SENT
-            .union(StateFlags::ESTABLISHED)
-            .union(StateFlags::CLOSE_WAIT)
-            .union(StateFlags::FIN_WAIT1)
-            .union(StateFlags::FIN_WAIT2)
-            .union(StateFlags::LAST_ACK)
-            .union(StateFlags::CLOSING),
-    },
-    // The kernel calls UDP established when it is connected, and else closed.
-    Transport {
-        protocol: protocol::UDP,
-        name: "UDP sockets",
-        listening: StateFlags::CLOSE,
-        open: StateFlags::ESTABLISHED,
-    },
-];
+const TCP: Transport = Transport {
+    protocol: protocol::TCP,
+    name: "TCP sockets",
+    listening: StateFlags::LISTEN,
+    open: StateFlags::SYN_SENT
+        .union(StateFlags::ESTABLISHED)
+        .union(StateFlags::CLOSE_WAIT)
+        .union(StateFlags::FIN_WAIT1)
+        .union(StateFlags::FIN_WAIT2)
+        .union(StateFlags::LAST_ACK)
+        .union(StateFlags::CLOSING),
+};
+
+/// The kernel calls UDP established when it is connected, and else closed.
+const UDP: Transport = Transport {
+    protocol: protocol::UDP,
+    name: "UDP sockets",
+    listening: StateFlags::CLOSE,
+    open: StateFlags::ESTABLISHED,
+};
 
 /// What the sockets tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,28 +73,56 @@ pub(crate) fn read_listening() -> Result<Listening, NetworkError> {
     read_states(|transport| transport.listening.clone()).map(|sockets| sockets.listening)
 }
 
+/// Reads the TCP connections that are established, each with the number of its socket's inode, by which a descriptor of a process
+/// names it.
+pub(crate) fn read_established() -> Result<Vec<(u32, Connection)>, NetworkError> {
+    let mut established = Vec::new();
+    read_all(&TCP, StateFlags::ESTABLISHED, |socket| {
+        established.push((socket.inode, connection(protocol::TCP, socket)));
+    })?;
+    Ok(established)
+}
+
 fn read_states(states: fn(&Transport) -> StateFlags) -> Result<Sockets, NetworkError> {
     let ephemeral = ephemeral_ports()?;
     let mut sockets = Sockets::default();
-    for transport in TRANSPORTS {
-        for (family, any) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
-            let request = InetRequest {
-                family,
-                protocol: transport.protocol,
-                extensions: ExtensionFlags::empty(),
-                states: states(&transport),
-                socket_id: any,
-            };
-            let mut bytes = vec![0; request.buffer_len()];
-            request.emit(&mut bytes);
-            dump(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &bytes, |message| {
-                sockets.add(transport.protocol, &InetResponseHeader::parse(message)?, &ephemeral);
-                Ok(())
-            })
-            .map_err(|source| NetworkError::Dump { what: transport.name, source })?;
-        }
+    for transport in [&TCP, &UDP] {
+        read_all(transport, states(transport), |socket| sockets.add(transport.protocol, socket, &ephemeral))?;
     }
     Ok(sockets)
+}
+
+fn read_all(
+    transport: &Transport,
+    states: StateFlags,
+    mut take: impl FnMut(&InetResponseHeader),
+) -> Result<(), NetworkError> {
+    for (family, any) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
+        let request = InetRequest {
+            family,
+            protocol: transport.protocol,
+            extensions: ExtensionFlags::empty(),
+            states: states.clone(),
+            socket_id: any,
+        };
+        let mut bytes = vec![0; request.buffer_len()];
+        request.emit(&mut bytes);
+        dump(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &bytes, |message| {
+            take(&InetResponseHeader::parse(message)?);
+            Ok(())
+        })
+        .map_err(|source| NetworkError::Dump { what: transport.name, source })?;
+    }
+    Ok(())
+}
+
+fn connection(protocol: u8, socket: &InetResponseHeader) -> Connection {
+    let id = &socket.socket_id;
+    Connection {
+        protocol,
+        local: SocketAddr::new(id.source_address.to_canonical(), id.source_port),
+        remote: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
+    }
 }
 
 impl Sockets {
@@ -110,11 +137,7 @@ impl Sockets {
                     self.listening.udp.insert(id.source_port);
                 }
             }
-            _ => self.connections.push(Connection {
-                protocol,
-                local: SocketAddr::new(id.source_address.to_canonical(), id.source_port),
-                remote: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
-            }),
+            _ => self.connections.push(connection(protocol, socket)),
         }
     }
 }

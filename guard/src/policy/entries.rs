@@ -93,12 +93,14 @@ impl Entries {
 
     /// Returns the entries, each assembled as it is asked for.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.parts.iter().flat_map(|Mention { part, comment }| {
-            (0..).zip(&part.entries).map(move |(index, entry)| Entry {
-                prefix: part.prefix(entry),
-                origin: part.source.at(entry.number),
-                comment: part.comments.get(index).or(comment.as_deref()),
-            })
+        self.parts.iter().flat_map(|mention| (0..mention.part.entries.len()).map(|index| mention.entry(index)))
+    }
+
+    /// Returns the first entry that covers an address. It looks at each.
+    pub(crate) fn covering(&self, address: IpAddr) -> Option<Entry<'_>> {
+        self.parts.iter().find_map(|mention| {
+            let index = mention.part.entries.iter().position(|entry| mention.part.covers(entry, address))?;
+            Some(mention.entry(index))
         })
     }
 
@@ -127,6 +129,18 @@ impl Entries {
     }
 }
 
+impl Mention {
+    fn entry(&self, index: usize) -> Entry<'_> {
+        let Self { part, comment } = self;
+        let entry = &part.entries[index];
+        Entry {
+            prefix: part.prefix(entry),
+            origin: part.source.at(entry.number),
+            comment: part.comments.get(index as u32).or(comment.as_deref()),
+        }
+    }
+}
+
 impl Part {
     fn new(source: Origin) -> Self {
         Self { source, entries: Vec::new(), v6: Vec::new(), comments: Comments::default() }
@@ -150,6 +164,14 @@ impl Part {
         match entry.prefix {
             CompactPrefix::V4(prefix) => prefix.into(),
             CompactPrefix::V6 { index, len } => IpNet::new_assert(IpAddr::V6(self.v6[index as usize]), len),
+        }
+    }
+
+    fn covers(&self, entry: &Compact, address: IpAddr) -> bool {
+        match (entry.prefix, address) {
+            (CompactPrefix::V4(prefix), IpAddr::V4(address)) => prefix.contains(&address),
+            (CompactPrefix::V6 { .. }, IpAddr::V6(_)) => self.prefix(entry).contains(&address),
+            (CompactPrefix::V4(_), IpAddr::V6(_)) | (CompactPrefix::V6 { .. }, IpAddr::V4(_)) => false,
         }
     }
 }
@@ -226,6 +248,29 @@ mod tests {
         // One for each run of a source.
         assert_eq!(entries.parts.len(), 4);
         assert!(Entries::default().is_empty());
+    }
+
+    #[test]
+    fn the_first_that_covers_an_address_is_found() {
+        let pushed = [
+            entry("10.0.0.0/31", line(1), Some("two")),
+            entry("2001:db8::/127", line(2), None),
+            entry("10.0.0.0/8", line(3), None),
+            entry("0.0.0.0/0", Origin::File { path: Path::new("list.json").into() }, None),
+        ];
+        let entries: Entries = pushed.iter().cloned().collect();
+        for (address, expected) in [
+            ("10.0.0.1", Some(0)),
+            ("10.0.0.2", Some(2)),
+            ("11.0.0.0", Some(3)),
+            ("2001:db8::1", Some(1)),
+            ("2001:db8::2", None),
+            ("::a00:1", None),
+        ] {
+            let expected = expected.map(|at: usize| pushed[at].clone());
+            assert_eq!(entries.covering(address.parse().unwrap()), expected, "{address}");
+        }
+        assert_eq!(Entries::default().covering("10.0.0.1".parse().unwrap()), None);
     }
 
     #[test]

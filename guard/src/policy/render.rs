@@ -2,19 +2,22 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::{Entries, LogPolicy, Policy, Service, Word};
+use crate::clock::Clock;
+
+use super::{Effect, Entries, LogPolicy, Policy, Service, Timed, Word};
 
 impl Policy {
-    /// Writes the whole policy, each entry with where it came from, and the warnings that came with it.
+    /// Writes the whole policy and what holds for a time beside it, each entry with where it came from, and the warnings that
+    /// came with it.
     ///
     /// Nothing is shortened: the listing is made to be searched.
-    pub(crate) fn render(&self, warnings: &[impl Display]) -> String {
+    pub(crate) fn render(&self, timed: &[Timed], clock: &Clock, warnings: &[impl Display]) -> String {
         let mut out = String::new();
-        self.write(&mut out, warnings).expect("writing to a string cannot fail");
+        self.write(&mut out, timed, clock, warnings).expect("writing to a string cannot fail");
         out
     }
 
-    fn write(&self, out: &mut impl Write, warnings: &[impl Display]) -> fmt::Result {
+    fn write(&self, out: &mut impl Write, timed: &[Timed], clock: &Clock, warnings: &[impl Display]) -> fmt::Result {
         writeln!(out, "interfaces: {}", list(self.interfaces.as_written()))?;
         writeln!(out, "xdp mode: {}", self.xdp_mode.word())?;
         writeln!(out, "mode: {}", self.mode.word())?;
@@ -23,6 +26,7 @@ impl Policy {
         writeln!(out, "echo rate: {}", list(self.echo_rate))?;
         writeln!(out, "shared addresses: {}", list(&self.shared_addresses))?;
         writeln!(out, "block log: {}", log(&self.log))?;
+        writeln!(out, "control readers: {}", self.control_readers.word())?;
         section(out, "allow", &self.allow)?;
         section(out, "deny", &self.deny)?;
         section(out, "trusted", &self.trusted)?;
@@ -31,6 +35,9 @@ impl Policy {
             heading(out, &format!("service {name}, limits"), limits.len())?;
             limits.iter().try_for_each(|limit| writeln!(out, "  {limit}"))?;
         }
+        let (bans, grants): (Vec<&Timed>, Vec<&Timed>) = timed.iter().partition(|timed| timed.effect == Effect::Ban);
+        expiring(out, "granted for a time", &grants, clock)?;
+        expiring(out, "banned for a time", &bans, clock)?;
         if !warnings.is_empty() {
             writeln!(out, "\nwarnings ({}):", warnings.len())?;
         }
@@ -46,6 +53,24 @@ fn section(out: &mut impl Write, title: &str, entries: &Entries) -> fmt::Result 
         if let Some(comment) = entry.comment {
             write!(out, "  # {}", comment.escape_debug())?;
         }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn expiring(out: &mut impl Write, title: &str, entries: &[&Timed], clock: &Clock) -> fmt::Result {
+    heading(out, title, entries.len())?;
+    let width = entries.iter().map(|timed| timed.prefix.to_string().len()).max().unwrap_or(0);
+    for timed in entries {
+        let Timed { effect, prefix, ends, origin, comment } = timed;
+        write!(out, "  {:width$}  until {:.0}", prefix.to_string(), clock.wall_at(*ends))?;
+        if let Effect::Grant { services } = effect
+            && !services.is_empty()
+        {
+            write!(out, ", service {}", services.join(", "))?;
+        }
+        write!(out, "  {origin}")?;
+        comment.iter().try_for_each(|comment| write!(out, "  # {}", comment.escape_debug()))?;
         writeln!(out)?;
     }
     Ok(())
@@ -72,7 +97,9 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use crate::policy::{DefaultVerdict, Entry, Interfaces, Limit, Mode, Origin, Per, Port, Protocol, Unit, XdpMode};
+    use crate::policy::{
+        DefaultVerdict, Entry, Interfaces, Limit, Mode, Origin, Per, Port, Protocol, Readers, Unit, XdpMode,
+    };
 
     use super::*;
 
@@ -113,7 +140,30 @@ mod tests {
                 ],
             }],
             log: LogPolicy { eve: Some("/var/log/guard/eve.json".into()), stdout: true },
+            control_readers: Readers::Everyone,
+            grants_hold: true,
         }
+    }
+
+    fn clock() -> Clock {
+        Clock { wall: "2026-11-22T08:00:00Z".parse().unwrap(), boot: Duration::from_secs(1000) }
+    }
+
+    fn timed() -> Vec<Timed> {
+        let timed = |effect, prefix: &str, ends, index, comment: Option<&str>| Timed {
+            effect,
+            prefix: prefix.parse().unwrap(),
+            ends: Duration::from_secs(ends),
+            origin: Origin::Element { path: Path::new("entries.json").into(), index },
+            comment: comment.map(str::to_owned),
+        };
+        let grant =
+            |services: &[&str]| Effect::Grant { services: services.iter().map(|&name| name.to_owned()).collect() };
+        vec![
+            timed(grant(&[]), "192.0.2.7/32", 4600, 0, Some("visitor\n")),
+            timed(Effect::Ban, "2001:db8:bad::/48", 1060, 1, None),
+            timed(grant(&["web", "db"]), "192.0.2.0/24", 87400, 2, None),
+        ]
     }
 
     #[test]
@@ -127,6 +177,7 @@ failsafe ports: tcp/22
 echo rate: 10 packets in 60 s, burst 20, in all
 shared addresses: 192.0.2.1
 block log: /var/log/guard/eve.json, standard output
+control readers: everyone
 
 allow (2):
   10.0.0.0/8      environment variable ALLOWED_IPS item 1
@@ -144,10 +195,36 @@ service web, limits (2):
   100 connections in 60 s, burst 99, per source
   65536 bytes in 60 s, burst 65535, per IPv4 /24 and IPv6 /56
 
+granted for a time (2):
+  192.0.2.7/32  until 2026-11-22T09:00:00Z  entries.json[0]  # visitor\\n
+  192.0.2.0/24  until 2026-11-23T08:00:00Z, service web, db  entries.json[2]
+
+banned for a time (1):
+  2001:db8:bad::/48  until 2026-11-22T08:01:00Z  entries.json[1]
+
 warnings (1):
   something odd
 ";
-        assert_eq!(sample().render(&["something odd"]), expected);
+        assert_eq!(sample().render(&timed(), &clock(), &["something odd"]), expected);
+    }
+
+    #[test]
+    fn what_holds_for_a_time_is_serialised_with_its_end() {
+        let printed: Vec<_> =
+            timed().iter().map(|timed| serde_json::to_value(timed.expiring(&clock())).unwrap()).collect();
+        let origin = |index: u32| format!("entries.json[{index}]");
+        let expected = serde_json::json!([
+            { "effect": "grant", "prefix": "192.0.2.7/32", "expires": "2026-11-22T09:00:00Z", "origin": origin(0), "comment": "visitor\n" },
+            { "effect": "ban", "prefix": "2001:db8:bad::/48", "expires": "2026-11-22T08:01:00Z", "origin": origin(1) },
+            {
+                "effect": "grant",
+                "prefix": "192.0.2.0/24",
+                "services": ["web", "db"],
+                "expires": "2026-11-23T08:00:00Z",
+                "origin": origin(2),
+            },
+        ]);
+        assert_eq!(serde_json::Value::Array(printed), expected);
     }
 
     #[test]
@@ -155,7 +232,7 @@ warnings (1):
         let mut policy = sample();
         let first = policy.allow.iter().next().unwrap();
         policy.allow = std::iter::repeat_n(first, 1000).collect();
-        assert_eq!(policy.render(&[] as &[&str]).matches("  10.0.0.0/8  ").count(), 1000);
+        assert_eq!(policy.render(&[], &clock(), &[] as &[&str]).matches("  10.0.0.0/8  ").count(), 1000);
     }
 
     #[test]
@@ -191,6 +268,7 @@ warnings (1):
                 ],
             }],
             "log": { "eve": "/var/log/guard/eve.json", "stdout": true },
+            "control_readers": "everyone",
         });
         assert_eq!(serde_json::to_value(sample()).unwrap(), expected);
     }

@@ -5,8 +5,8 @@ use std::{num::NonZeroU64, time::Duration};
 use ipnet::IpNet;
 
 use crate::policy::{
-    DefaultVerdict, Entries, Interfaces, Limit, LogPolicy, Mode, Origin, Per, Policy, Port, Protocol, Service, Unit,
-    XdpMode,
+    DefaultVerdict, Entries, Interfaces, Limit, LogPolicy, Mode, Origin, Per, Policy, Port, Protocol, Readers, Service,
+    Unit, XdpMode,
 };
 
 /// Returns a policy that drops what it does not name; port 22 is failsafe, and services are numbered from 1.
@@ -24,6 +24,8 @@ pub(crate) fn policy(allow: &[IpNet], deny: &[IpNet], services: Vec<Service>) ->
         trusted: Entries::default(),
         services: (1..).zip(services).map(|(number, service)| Service { number, ..service }).collect(),
         log: LogPolicy { eve: None, stdout: true },
+        control_readers: Readers::Group,
+        grants_hold: true,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::BufReader;
 
+use jiff::Timestamp;
 use serde::de::{DeserializeSeed as _, IgnoredAny, MapAccess, SeqAccess};
 
 use crate::policy::Origin;
@@ -10,7 +11,7 @@ use super::super::faults::{Quoted, Report};
 use super::super::item::{self, List, Scope};
 use super::super::json::{Json, Take, Taker};
 use super::super::read::Text;
-use super::{ForService, ListFile};
+use super::{Expiring, ForService, ListFile};
 
 const SHAPE: &str = "another shape: a list file is a JSON array, or `{\"allowedIps\": [...]}`";
 
@@ -36,8 +37,15 @@ impl<'r> Reading<'r> {
         Ok(shape.map(|()| self.list))
     }
 
-    fn add(&mut self, Element { ip, comment, services }: Element) {
-        let Self { list: ListFile { allow, services: by_name }, origin, report } = self;
+    fn add(&mut self, Element { ip, comment, services, expires }: Element) {
+        let Self { list: ListFile { allow, services: by_name, expiring }, origin, report } = self;
+        if let Some(expires) = expires {
+            let mut list = List::default();
+            list.read(&ip, comment.as_deref(), origin, Scope::List, report);
+            allow.faulty |= list.faulty;
+            let services = services.unwrap_or_default();
+            return expiring.push(Expiring { list, services, expires, origin: origin.clone() });
+        }
         let Some(services) = services else {
             return allow.read(&ip, comment.as_deref(), origin, Scope::List, report);
         };
@@ -128,6 +136,7 @@ struct Element {
     ip: String,
     comment: Option<String>,
     services: Option<Vec<String>>,
+    expires: Option<Timestamp>,
 }
 
 impl Element {
@@ -136,16 +145,16 @@ impl Element {
         origin: &Origin,
         report: &mut Report,
     ) -> Result<Option<Self>, A::Error> {
-        let (mut ip, mut comment, mut services) = (None, None, None);
+        let (mut ip, mut comment, mut services, mut expires) = (None, None, None, None);
         let mut faulty = false;
         while let Some((key, value)) = keys.next_entry::<String, Json>()? {
             let result = match (key.as_str(), value) {
                 ("ip", Json::String(text)) => set(&mut ip, text),
                 ("comment", Json::String(text)) => set(&mut comment, text),
                 ("services", Json::Array(names)) => service_names(names).and_then(|names| set(&mut services, names)),
-                ("ip" | "comment", other) => Err(format!("is {}, not a string", other.kind())),
+                ("expires", Json::String(text)) => time(&text).and_then(|time| set(&mut expires, time)),
+                ("ip" | "comment" | "expires", other) => Err(format!("is {}, not a string", other.kind())),
                 ("services", other) => Err(format!("is {}, not an array of service names", other.kind())),
-                ("expires", _) => Err("is not supported by this version".to_owned()),
                 _ => Err("is unknown".to_owned()),
             };
             if let Err(message) = result {
@@ -156,7 +165,7 @@ impl Element {
         if ip.is_none() && !faulty {
             report.fault(origin, "an element without `ip`");
         }
-        Ok(ip.filter(|_| !faulty).map(|ip| Self { ip, comment, services }))
+        Ok(ip.filter(|_| !faulty).map(|ip| Self { ip, comment, services, expires }))
     }
 }
 
@@ -165,6 +174,10 @@ fn set<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
         None => Ok(()),
         Some(_) => Err("is given twice".to_owned()),
     }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| format!("is {}, no time such as `2026-11-30T18:00:00Z`", Quoted(text)))
 }
 
 fn service_names(names: Vec<Json>) -> Result<Vec<String>, String> {

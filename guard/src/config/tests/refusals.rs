@@ -92,7 +92,7 @@ fn what_is_no_toml() {
 
 #[test]
 fn unknown_keys() {
-    let top = "allow, allow_empty, allow_wide, default, deny, echo_rate, failsafe_ports, interfaces, log, mode, service, \
+    let top = "allow, allow_empty, allow_wide, control, default, deny, echo_rate, failsafe_ports, interfaces, log, mode, service, \
                sets, shared_addresses, trusted, xdp_mode";
     refused(
         &format!(
@@ -411,7 +411,7 @@ fn every_fault_is_named_at_once() {
         "guard.toml:16: key `unit`: `flows` is none of",
         "office.txt:1 (@office): prefix `10.0.0.1 10.0.0.2`",
         "data/allowed_ips.json[0]: prefix `10.0.0.300`",
-        "data/allowed_ips.json[1]: key `expires` is not supported by this version",
+        "data/allowed_ips.json[1]: key `expires` is `2030-01-01`, no time such as",
         "guard.toml:13: service name `web` is taken, by guard.toml:9",
         "guard.toml:15: port `tcp/22` belongs to another service, by guard.toml:11",
         "guard.toml:11: port `tcp/22` is a failsafe port",

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::clock::Clock;
 use crate::policy::{DefaultVerdict, Interfaces, LogPolicy, Mode, Policy, XdpMode};
 
 use super::Setup;
@@ -315,7 +316,7 @@ fn long_lists_are_read_in_linear_time() {
         .file("data/allowed_ips.json", &serde_json::to_string(&ips).unwrap());
     let loaded = setup.load().unwrap();
     assert_eq!(loaded.policy.allow.len(), 200_000);
-    assert!(loaded.policy.render(&loaded.warnings).lines().count() > 200_000);
+    assert!(loaded.policy.render(&loaded.timed, &Clock::now(), &loaded.warnings).lines().count() > 200_000);
     assert_eq!(loaded.warnings[0].to_string(), "100000 entries of the allowlist repeat others");
 }
 

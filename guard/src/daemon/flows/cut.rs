@@ -1,10 +1,10 @@
-//! Whom a policy's lists let in no more.
+//! Whom a policy's lists, grants and bans let in no more.
 
 use std::net::IpAddr;
 
-use crate::policy::{Policy, Ranges};
+use crate::policy::{Effect, Policy, Ranges, Timed};
 
-/// Whom a policy's lists let in, and whom they keep out.
+/// Whom a policy lets in, and whom it keeps out.
 pub(super) struct Admitted {
     /// To every port.
     allow: Ranges,
@@ -14,11 +14,20 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    pub(super) fn by(policy: &Policy) -> Self {
+    pub(super) fn by(policy: &Policy, timed: &[Timed]) -> Self {
+        let granted = |is_meant: fn(&[String]) -> bool| {
+            let grants = timed.iter().filter(|_| policy.grants_hold);
+            Ranges::of(grants.filter_map(move |timed| match &timed.effect {
+                Effect::Grant { services } if is_meant(services) => Some(timed.prefix),
+                Effect::Grant { .. } | Effect::Ban => None,
+            }))
+        };
+        let bans = timed.iter().filter(|timed| timed.effect == Effect::Ban).map(|timed| timed.prefix);
         let services = policy.services.iter().flat_map(|service| service.allow.prefixes());
-        let allow = Ranges::of(policy.allow.prefixes());
-        let any = allow.join(&Ranges::of(services));
-        Self { allow, any, deny: Ranges::of(policy.deny.prefixes()) }
+        let allow = Ranges::of(policy.allow.prefixes()).join(&granted(|services| services.is_empty()));
+        let any = allow.join(&Ranges::of(services)).join(&granted(|services| !services.is_empty()));
+        let deny = Ranges::of(policy.deny.prefixes()).join(&Ranges::of(bans));
+        Self { allow, any, deny }
     }
 
     /// Tells whether an address is cut where these lists take the place of others: it was let in to what it is not any more, or
@@ -44,7 +53,7 @@ mod tests {
             |text: &str| text.split_whitespace().map(|prefix| prefix.parse().unwrap()).collect::<Vec<IpNet>>();
         let port = samples::port(Protocol::Tcp, 3000);
         let service = samples::service("service", &[port], Mode::Enforce, &prefixes(service));
-        Admitted::by(&samples::policy(&prefixes(allow), &prefixes(deny), vec![service]))
+        Admitted::by(&samples::policy(&prefixes(allow), &prefixes(deny), vec![service]), &[])
     }
 
     #[test]

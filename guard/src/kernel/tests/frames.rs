@@ -10,18 +10,26 @@ pub(crate) const SERVICE_PORT: u16 = 3000;
 pub(crate) enum Sent {
     /// A bare SYN.
     Syn,
+    /// A bare SYN to another port.
+    SynTo(u16),
     /// A TCP segment of an open connection, of so many bytes from the IP header on.
     Segment(u16),
     /// A UDP packet from a port.
     Datagram(u16),
     /// An ICMP echo request.
     Echo,
+    /// A UDP packet from [`SERVER_PORT`] to [`ASKING_PORT`].
+    Answer,
     /// An ICMP error about a packet to the client from a port of no service.
     Unreachable,
 }
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+
+/// A port of no service, from which this host may have asked, and the port that it asked.
+pub(crate) const ASKING_PORT: u16 = 50_000;
+pub(crate) const SERVER_PORT: u16 = 53;
 
 /// The port of a client's TCP connection.
 const CLIENT_PORT: u16 = 40_000;
@@ -32,21 +40,22 @@ const ACK: u8 = 0x10;
 impl Sent {
     /// Returns an Ethernet frame that carries it from the source.
     pub(crate) fn frame(self, source: IpAddr) -> Vec<u8> {
-        let own: IpAddr =
-            if source.is_ipv4() { [192, 0, 2, 1].into() } else { [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into() };
+        let own = own_address(source);
         let control = if source.is_ipv4() { 1 } else { 58 };
         let (protocol, payload) = match self {
-            Self::Syn => (TCP, segment(SYN)),
+            Self::Syn => (TCP, segment(SYN, SERVICE_PORT)),
+            Self::SynTo(port) => (TCP, segment(SYN, port)),
             Self::Segment(length) => {
-                let mut segment = segment(ACK);
+                let mut segment = segment(ACK, SERVICE_PORT);
                 segment.resize(usize::from(length) - ip_header_length(source), 0);
                 (TCP, segment)
             }
             Self::Datagram(port) => (UDP, datagram(port, SERVICE_PORT)),
+            Self::Answer => (UDP, datagram(SERVER_PORT, ASKING_PORT)),
             Self::Echo => (control, vec![if source.is_ipv4() { 8 } else { 128 }, 0, 0, 0, 0, 7, 0, 1]),
             Self::Unreachable => {
                 let mut error = vec![if source.is_ipv4() { 3 } else { 1 }, 0, 0, 0, 0, 0, 0, 0];
-                error.extend(packet(own, source, UDP, &datagram(50_000, 53)));
+                error.extend(packet(own, source, UDP, &datagram(ASKING_PORT, SERVER_PORT)));
                 (control, error)
             }
         };
@@ -55,6 +64,11 @@ impl Sent {
         frame.extend(packet(source, own, protocol, &payload));
         frame
     }
+}
+
+/// Returns the address of this host to which a source sends.
+pub(crate) fn own_address(source: IpAddr) -> IpAddr {
+    if source.is_ipv4() { [192, 0, 2, 1].into() } else { [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into() }
 }
 
 fn ip_header_length(source: IpAddr) -> usize {
@@ -83,8 +97,8 @@ fn packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> 
     packet
 }
 
-fn segment(flags: u8) -> Vec<u8> {
-    let mut segment = [CLIENT_PORT.to_be_bytes(), SERVICE_PORT.to_be_bytes()].concat();
+fn segment(flags: u8, to: u16) -> Vec<u8> {
+    let mut segment = [CLIENT_PORT.to_be_bytes(), to.to_be_bytes()].concat();
     segment.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
     segment
 }

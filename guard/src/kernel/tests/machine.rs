@@ -23,7 +23,8 @@ use super::frames::{SERVICE_PORT, Sent};
 use crate::{
     instance::{BPFFS, Instance},
     kernel::{
-        Counters, Egress, Flows, Generations, KernelError, LoadOptions, bpffs::PinDirectory, load_programs, privileges,
+        Counters, Egress, Flows, Generations, KernelError, LoadOptions, State, TimedTables, Used, bpffs::PinDirectory,
+        load_programs, privileges,
     },
     policy::{Mode, Policy, Protocol},
     samples,
@@ -45,6 +46,10 @@ pub(crate) struct Machine {
     pub(crate) counters: Counters,
     pub(crate) egress: Egress,
     pub(crate) flows: Flows,
+    /// What is still being taken over from the machine before.
+    pub(crate) state: Option<State>,
+    pub(crate) timed: TimedTables,
+    pub(crate) used: Used,
     /// What was installed last.
     in_force: Option<Policy>,
     ebpf: Ebpf,
@@ -70,11 +75,13 @@ impl Machine {
     /// Loads the program as a guard of a name of its own, beside any that this thread has loaded.
     pub(crate) fn instance() -> Self {
         static LOADED: AtomicU32 = AtomicU32::new(0);
-        Self::load(Instance {
+        let mut machine = Self::load(Instance {
             name: format!("test-{}-{}", process::id(), LOADED.fetch_add(1, Ordering::Relaxed)),
             state_dir: "/nonexistent".into(),
             runtime_dir: "/nonexistent".into(),
-        })
+        });
+        machine.take_hold();
+        machine
     }
 
     fn load(instance: Instance) -> Self {
@@ -85,12 +92,15 @@ impl Machine {
     fn try_load(instance: Instance) -> Result<Self, KernelError> {
         privileges::check()?;
         let pins = PinDirectory::open(&instance)?;
-        let mut ebpf = load_programs(&pins, LoadOptions::default())?;
+        let (mut ebpf, state) = load_programs(&pins, LoadOptions::default())?;
         Ok(Self {
             generations: Generations::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
             egress: Egress::open(&mut ebpf, &pins)?,
             flows: Flows::take(&mut ebpf)?,
+            used: Used::take(&mut ebpf, state.since(names::USED))?,
+            timed: TimedTables::take(&mut ebpf)?,
+            state: Some(state),
             in_force: None,
             ebpf,
             instance,
@@ -100,10 +110,23 @@ impl Machine {
 
     /// Loads the program once more over the same pins, as the next run does. Returns the one before, which goes on deciding.
     pub(crate) fn restart(&mut self) -> Self {
+        let before = self.begin_restart();
+        self.take_hold();
+        before
+    }
+
+    /// Does so up to where the next run attaches.
+    pub(crate) fn begin_restart(&mut self) -> Self {
         let mut pins = self.pins.take().expect("nobody else has the pins");
         pins.keep();
         drop(pins);
         std::mem::replace(self, Self::load(self.instance.clone()))
+    }
+
+    /// Does what the next run does once it is attached.
+    pub(crate) fn take_hold(&mut self) {
+        let state = self.state.take().expect("it did not take hold yet");
+        state.finish().unwrap_or_else(|error| panic!("{:#}", anyhow::Error::from(error)));
     }
 
     /// Ends, and loads the program again for what its pins hold.

@@ -40,3 +40,26 @@ fn each_address_is_reached_as_the_routes_say() {
         }
     });
 }
+
+#[test]
+fn routes_may_depend_on_the_own_address() {
+    let [host, one, other] = ["host", "one", "other"].map(Host::new);
+    let links = [(&one, "eth0"), (&other, "eth1")].map(|(peer, name)| Link::between(&host, name, peer, "eth0").left);
+    links[0].add_addresses(["192.0.2.1/24", "2001:db8::1/64"]);
+    links[1].add_addresses(["198.51.100.1/24", "2001:db8:1::1/64"]);
+    host.ip(&["route", "add", "default", "via", "192.0.2.254"]);
+    host.ip(&["-6", "route", "add", "default", "via", "2001:db8::ff"]);
+    host.ip(&["route", "add", "default", "via", "198.51.100.254", "table", "100"]);
+    host.ip(&["-6", "route", "add", "default", "via", "2001:db8:1::ff", "table", "100"]);
+    host.ip(&["rule", "add", "from", "198.51.100.1", "table", "100"]);
+    host.ip(&["-6", "rule", "add", "from", "2001:db8:1::1", "table", "100"]);
+    host.enter(|| {
+        let routes = Routes::open().unwrap();
+        for (own, link) in [("192.0.2.1", 0), ("198.51.100.1", 1), ("2001:db8::1", 0), ("2001:db8:1::1", 1)] {
+            let own: std::net::IpAddr = own.parse().unwrap();
+            let peer = if own.is_ipv4() { "203.0.113.7" } else { "2001:db8:7::7" }.parse().unwrap();
+            assert_eq!(routes.reach_from(own, peer).unwrap(), Reach::By(links[link].index()), "{own}");
+            assert_eq!(routes.reach_from(own, own).unwrap(), Reach::Here, "{own}");
+        }
+    });
+}

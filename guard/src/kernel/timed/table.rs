@@ -1,0 +1,59 @@
+//! One of the two tables: a hash from prefixes to their ends.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    time::Duration,
+};
+
+use aya::{Ebpf, maps::Map};
+use guard_common::timed::{PrefixKey, Until};
+
+use crate::kernel::{KernelError, bpf};
+
+pub(super) type Entries = BTreeMap<PrefixKey, Until>;
+
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// Elements that it has room for.
+    pub(super) size: usize,
+    map: OwnedFd,
+}
+
+/// Returns the end of what somebody made, in the table's time.
+pub(super) fn by_hand(ends: Duration) -> Until {
+    Until { ends_ns: u64::try_from(ends.as_nanos()).unwrap_or(u64::MAX), ..Until::default() }
+}
+
+impl Table {
+    pub(super) fn take(ebpf: &mut Ebpf, name: &'static str, size: usize) -> Result<Self, KernelError> {
+        match ebpf.take_map(name) {
+            Some(Map::HashMap(map)) => {
+                let map = map.fd().as_fd().try_clone_to_owned().map_err(KernelError::map(name))?;
+                Ok(Self { name, size, map })
+            }
+            _ => Err(KernelError::Missing(name)),
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<Entries, KernelError> {
+        let mut entries = Vec::new();
+        bpf::for_each(self.map.as_fd(), |key: &PrefixKey, until: &Until| entries.push((*key, *until)))
+            .map_err(|error| self.failed(error))?;
+        Ok(entries.into_iter().collect())
+    }
+
+    pub(super) fn write(&self, entries: &[(PrefixKey, Until)]) -> io::Result<()> {
+        let (keys, values): (Vec<_>, Vec<_>) = entries.iter().copied().unzip();
+        bpf::write(self.map.as_fd(), &keys, &values)
+    }
+
+    pub(super) fn remove(&self, keys: &[PrefixKey]) -> Result<(), KernelError> {
+        bpf::remove(self.map.as_fd(), keys).map_err(|error| self.failed(error))
+    }
+
+    pub(super) fn failed(&self, error: io::Error) -> KernelError {
+        KernelError::map(self.name)(error)
+    }
+}

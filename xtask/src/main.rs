@@ -6,6 +6,7 @@ mod command;
 mod compile;
 mod demo;
 mod fuzz;
+mod other_layout;
 mod reproducible;
 mod setup;
 mod test;
@@ -38,6 +39,8 @@ enum Task {
     Demo,
     /// Times a packet through guard and through what else filters by source, side by side
     Bench(bench::Options),
+    /// Builds the guard whose tables have another layout, which the test of upgrades needs
+    OtherLayout,
     /// Runs everything that CI runs
     Test(test::Options),
 }
@@ -62,6 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             demo::run(root)
         }
         Task::Bench(options) => bench::run(root, &options),
+        Task::OtherLayout => other_layout::build(root, &command::target_dir()?),
         Task::Test(options) => test::run(root, &options),
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn check(root: &Path, target_dir: &Path) -> anyhow::Result<()> {
     let build = KernelBuild {
         workspace: &tree,
         package: "guard-ebpf",
+        features: "",
         target_dir: &target_dir.join("reproducible/build"),
         target: &target,
         source_paths: SourcePaths::of_profile("release"),

@@ -24,6 +24,7 @@ impl Object {
         let build = KernelBuild {
             workspace: root,
             package: "bench-ebpf",
+            features: "",
             target_dir: &target_dir.join("bench"),
             target: &target,
             source_paths: SourcePaths::Real,

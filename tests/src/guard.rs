@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-pub use binary::binary;
+pub use binary::{binary, other_layout};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 mod lines;
 
 use std::{
-    io,
+    fs, io,
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -138,6 +138,13 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The memory of a process that is resident, in kB.
+pub fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a status tells it");
+    line.trim().trim_end_matches("kB").trim().parse().expect("it is a number")
 }
 
 struct Order {

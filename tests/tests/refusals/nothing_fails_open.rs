@@ -93,8 +93,8 @@ fn entries_that_are_no_prefixes() {
         ),
         list(
             "an expiry, which this version would not keep",
-            &[("state/list.json", r#"[{"ip": "10.0.0.2", "expires": "2030-01-01T00:00:00Z"}]"#)],
-            &["state/list.json[0]: key `expires` is not supported by this version"],
+            &[("state/list.json", r#"[{"ip": "10.0.0.2", "expires": "2030-01-01"}]"#)],
+            &["state/list.json[0]: key `expires` is `2030-01-01`, no time such as `2026-11-30T18:00:00Z`"],
         ),
         file(
             "in guard.toml",

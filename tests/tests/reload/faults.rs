@@ -59,7 +59,7 @@ fn every_fault_keeps_the_old_policy() {
     }
     scene.reload(&policy(""));
     let text = scene.guard.ask(&["status"]).stdout.join("\n");
-    assert!(text.contains("last reload: ok") && !text.contains("REFUSED"), "{text}");
+    assert!(text.contains("last reload, by command: ok") && !text.contains("REFUSED"), "{text}");
 }
 
 #[test]

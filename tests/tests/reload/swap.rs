@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use guard_tests::{Stream, frame::Frame, in_each_cell};
+use guard_tests::{Stream, frame::Frame, in_each_cell, process::resident};
 
 use super::scene::{ANY_CELL, SOON, Scene, list};
 
@@ -97,13 +97,6 @@ fn reloads_leave_nothing_behind_in_memory() {
     // One policy of these is more than half a megabyte.
     assert!(memory_after < memory + 8 * 1024, "{memory} kB before, {memory_after} kB after {SWAPS} reloads");
     guard_tests::wait::eventually("the daemon answers", SOON, || scene.guard.ask(&["status"]).status.success());
-}
-
-/// The memory of a process that is resident, in kB.
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the daemon runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a status tells it");
-    line.trim().trim_end_matches("kB").trim().parse().expect("it is a number")
 }
 
 /// What the descriptors of a process are, sorted.

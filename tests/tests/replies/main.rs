@@ -7,6 +7,7 @@ mod ended;
 mod errors;
 mod fragments;
 mod lifetime;
+mod lockdown;
 mod older;
 mod outgoing;
 mod quotes;

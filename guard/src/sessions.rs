@@ -3,7 +3,8 @@
 //! Known are the SSH sessions that the asking process runs in, by its ancestors' environment and sockets, those that utmp(5) lists,
 //! of whoever, and those in which an SSH server of root's runs a program: many systems keep no utmp any more, and who asks from a
 //! terminal multiplexer or by way of systemd has no server among its ancestors. Not known: where the daemon may not look into a
-//! process, that process's; the UDP packets of mosh; one that ends in another network namespace; and the outer address of a session that comes through a tunnel.
+//! process, that process's; the UDP packets of mosh; one that ends in another network namespace; and the outer address of a
+//! session that comes through a tunnel.
 
 mod process;
 mod utmp;

@@ -85,9 +85,8 @@ pub(crate) fn stage(
         staged.list_file = Some(file);
     }
     if let Some(planned) = planned {
-        let text = record::write(&planned, &now);
-        let file = StagedFile::write(files.entries(), &text, entries_before.as_ref()).map_err(not_written)?;
-        (staged.live, staged.entries) = (planned, Some(file));
+        let (live, file) = write_entries(planned, files, entries_before.as_ref(), &now).map_err(not_written)?;
+        (staged.live, staged.entries) = (live, Some(file));
     }
     Ok(staged)
 }
@@ -103,8 +102,7 @@ pub(crate) fn stage_live(live: Live, files: &DataFiles, clock: &Clock) -> io::Re
         let path = files.entries().display();
         return Err(io::Error::other(format!("{path} was changed by another program, which is not taken up yet")));
     }
-    let text = record::write(&live, &Moment::from(*clock));
-    let entries = StagedFile::write(files.entries(), &text, before.as_ref())?;
+    let (live, entries) = write_entries(live, files, before.as_ref(), &Moment::from(*clock))?;
     Ok(StagedEdit {
         live,
         changes: Changes::default(),
@@ -114,6 +112,18 @@ pub(crate) fn stage_live(live: Live, files: &DataFiles, clock: &Clock) -> io::Re
         list_grows: false,
         entries: Some(entries),
     })
+}
+
+/// Writes what is added by command beside its file, which was this `before`; returns it as it is once that is in place.
+fn write_entries(
+    mut live: Live,
+    files: &DataFiles,
+    before: Option<&Metadata>,
+    now: &Moment,
+) -> io::Result<(Live, StagedFile)> {
+    live.lockdown.iter_mut().for_each(|lockdown| lockdown.kept = true);
+    let file = StagedFile::write(files.entries(), &record::write(&live, now), before)?;
+    Ok((live, file))
 }
 
 impl StagedEdit {

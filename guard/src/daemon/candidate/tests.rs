@@ -180,8 +180,12 @@ fn a_lockdown_begins_though_it_can_not_be_written_and_nothing_but_its_end_ends_i
         let next = scene.read(what.clone(), By::Clock, true).unwrap().unwrap().next;
         assert!(next.live.lockdown.is_some() && !next.policy.grants_hold, "{what:?}");
     }
-    // The next edit has it written.
+    // The next edit has it written, whichever.
     scene.present.in_force = scene.read(What::Files, By::Clock, true).unwrap().unwrap().next;
+    let banned = scene.add(List::Block, "192.0.2.67", HOUR).unwrap();
+    assert!(!banned.generation);
+    assert!(banned.next.live.lockdown.as_ref().is_some_and(|lockdown| lockdown.kept));
+    drop(banned);
     let mut edited = scene.add(List::Block, "192.0.2.66", None).unwrap();
     edited.staged.as_mut().unwrap().commit().unwrap();
     assert!(edited.next.live.lockdown.as_ref().is_some_and(|lockdown| lockdown.kept));

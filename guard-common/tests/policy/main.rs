@@ -3,6 +3,7 @@
 
 mod errors;
 mod essential;
+mod expected;
 mod flags;
 mod limits;
 mod model;

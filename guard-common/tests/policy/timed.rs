@@ -6,6 +6,7 @@ use guard_common::{
 };
 
 use crate::{
+    expected::{Expected, always, by_default_or},
     model::{
         FAILSAFE_PORT, Family, Model, OTHER_PORT, SERVICE_PORT,
         Source::{
@@ -15,17 +16,6 @@ use crate::{
     },
     opened::{IDENTIFIER, LOCAL_PORT, REMOTE_PORT, reversed},
 };
-
-/// What is expected where the default is to drop, and where it is to pass.
-type Expected = (u8, Reason, Reason);
-
-const fn always(service: u8, reason: Reason) -> Expected {
-    (service, reason, reason)
-}
-
-const fn by_default_or(reason: Reason) -> Expected {
-    (0, reason, Reason::Default)
-}
 
 fn check(table: &str, cases: impl Fn(Family) -> Vec<(&'static str, Packet, Option<Packet>, Expected)>) {
     for family in Family::BOTH {

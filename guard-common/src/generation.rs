@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
     address::Address,
+    connections::Caps,
     limits::{LIMIT_ROWS, LIMITS_MAX, Limit, Limits},
     policy::{Mode, SERVICES_MAX, Set, Target},
     prefix::{self, Line, Lines},
@@ -55,6 +56,8 @@ pub struct Head {
     pub ports: [u8; PORTS],
     /// Which limits hold, by [`Limits::row`].
     pub limits: [[Limit; LIMITS_MAX]; LIMIT_ROWS],
+    /// What TCP connections are held to, by service; 0 has none.
+    pub caps: [Caps; SERVICES_MAX + 1],
     pub near: [Line; NEAR_LINES],
 }
 
@@ -88,7 +91,10 @@ pub struct FirstLines {
 
 const _: () = {
     assert!(size_of::<Header>() == 64);
-    assert!(size_of::<Head>() == 64 + SETS * 8 + PORTS + LIMIT_ROWS * LIMITS_MAX * 64 + NEAR_LINES * 64);
+    assert!(
+        size_of::<Head>()
+            == 64 + SETS * 8 + PORTS + LIMIT_ROWS * LIMITS_MAX * 64 + (SERVICES_MAX + 1) * 16 + NEAR_LINES * 64
+    );
     assert!(set_index(Set::Trusted) < SETS);
     // A near line lies in one cache line.
     assert!(core::mem::offset_of!(Head, near).is_multiple_of(64));
@@ -203,6 +209,12 @@ impl<F: Lines> Generation<'_, F> {
     #[inline(always)]
     pub fn limits(&self, limits: Limits) -> &[Limit; LIMITS_MAX] {
         &self.head.limits[limits.row()]
+    }
+
+    /// Returns what a service's connections are held to.
+    #[inline(always)]
+    pub fn caps(&self, service: u8) -> &Caps {
+        &self.head.caps[service as usize & SERVICES_MAX]
     }
 
     /// Returns the mode that a service's drops follow.

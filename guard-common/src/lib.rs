@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod bucket;
+pub mod connections;
 pub mod essential;
 pub mod flow;
 pub mod gate;

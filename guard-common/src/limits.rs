@@ -79,7 +79,9 @@ pub struct Limit {
     pub per_service: u8,
     /// Not 0 if the rate's clock counts ns, else it counts the kernel's ticks.
     pub precise: u8,
-    pub reserved: [u8; 2],
+    /// Not 0 if completed handshakes are charged to it a second time, in `PROOFS`, so that violations can be proven.
+    pub proves: u8,
+    pub reserved: u8,
 }
 
 const _: () = assert!(size_of::<Limit>() == 64);

@@ -11,6 +11,11 @@ pub const PROGRAM_ADD: &str = "guard_add";
 /// The traffic-control program that notes flows of packets that leave.
 pub const PROGRAM_EGRESS: &str = "guard_egress";
 
+/// The program that sees connections of sockets in a cgroup begin and end (sock_ops).
+pub const PROGRAM_SOCKETS: &str = "guard_sockets";
+/// The XDP program that counts a connection for the daemon; run by test_run, never attached.
+pub const PROGRAM_COUNT: &str = "guard_count";
+
 /// Array of maps, one a slot: an array of one [`crate::generation::Head`].
 pub const HEADS: &str = "HEADS";
 /// Array of maps, one a slot: arrays of [`crate::prefix::Line`], those behind the near lines of the slot's head.
@@ -70,13 +75,31 @@ pub const USED: &str = "USED";
 /// Per-CPU array of one [`crate::records::Sampled`].
 pub const SAMPLED: &str = "SAMPLED";
 
+/// LRU hash from [`crate::connections::HandshakeKey`] to [`crate::connections::Handshake`].
+pub const HANDSHAKES: &str = "HANDSHAKES";
+/// LRU hash from [`crate::connections::HandshakeKey`] to u64: when a SYN was refused that was told as a violation, CLOCK_MONOTONIC
+/// (coarse), in ns.
+pub const REFUSED: &str = "REFUSED";
+/// LRU hash from [`crate::connections::ConnectionKey`] to [`crate::connections::HalfOpen`].
+pub const HALF_OPEN: &str = "HALF_OPEN";
+/// Hash from a socket's cookie to [`crate::connections::Socket`]: every connection that is counted.
+pub const SOCKETS: &str = "SOCKETS";
+/// Hash from [`crate::connections::ConnectionKey`] to u64: how many of `SOCKETS` are a source's at a service.
+pub const CONNECTIONS: &str = "CONNECTIONS";
+/// Array of [`crate::connections::OPEN_WORDS`] u64: how many of `SOCKETS` are a service's, by its number; at 0 all of them.
+pub const OPEN: &str = "OPEN";
+/// LRU hash from [`crate::connections::ProofKey`] to [`crate::connections::Proof`].
+pub const PROOFS: &str = "PROOFS";
+/// Ring buffer of [`crate::connections::Violation`].
+pub const VIOLATIONS: &str = "VIOLATIONS";
+
 /// Global of type u64: the random seed of the gates' hash.
 pub const GATE_SEED: &str = "GATE_SEED";
 /// Global of type u64: milliseconds of one of the kernel's ticks, times 2^16.
 pub const TICK_MS: &str = "TICK_MS";
 
 /// Every map that guard's own code names.
-pub const MAPS: [&str; 26] = [
+pub const MAPS: [&str; 34] = [
     HEADS,
     POLICY,
     LIVE,
@@ -103,4 +126,12 @@ pub const MAPS: [&str; 26] = [
     TIMED_LENGTHS,
     USED,
     SAMPLED,
+    HANDSHAKES,
+    REFUSED,
+    HALF_OPEN,
+    SOCKETS,
+    CONNECTIONS,
+    OPEN,
+    PROOFS,
+    VIOLATIONS,
 ];

@@ -135,9 +135,12 @@ pub struct Packet {
     pub detail: u16,
     /// Bytes from the IP header to the end of the payload, as the header says.
     pub length: u32,
+    /// The TCP header's sequence and acknowledgment numbers, else zero.
+    pub tcp_sequence: u32,
+    pub tcp_acknowledgment: u32,
 }
 
-const _: () = assert!(size_of::<Packet>() == 48);
+const _: () = assert!(size_of::<Packet>() == 56);
 
 impl Packet {
     /// Tells whether the packet names ports: TCP or UDP, and not a later fragment.

@@ -17,6 +17,8 @@ pub const EVERY_SERVICE: u8 = 0;
 /// The service under which each grant of a service stands once more: packets without ports are let in by any grant.
 pub const ANY_SERVICE: u8 = 255;
 
+const NS_PER_S: u64 = 1_000_000_000;
+
 /// A prefix, and for a grant the service that it is for.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(C)]
@@ -40,19 +42,20 @@ pub struct Until {
     pub ends_ns: u64,
     /// Not 0 for a ban that nobody made by hand.
     pub by_machine: u32,
-    pub reserved: u32,
+    /// For how many seconds longer the machine bans, behind a ban by hand.
+    pub machine_s: u32,
 }
 
 impl Until {
     /// Returns what it is at a time by its table's clock; a grant is [`Ban::ByHand`] until it ends.
     #[inline(always)]
     pub const fn holds_at(self, now_ns: u64) -> Ban {
-        if self.ends_ns <= now_ns {
-            Ban::None
-        } else if self.by_machine == 0 {
-            Ban::ByHand
-        } else {
+        if self.ends_ns > now_ns {
+            if self.by_machine == 0 { Ban::ByHand } else { Ban::ByMachine }
+        } else if now_ns - self.ends_ns < self.machine_s as u64 * NS_PER_S {
             Ban::ByMachine
+        } else {
+            Ban::None
         }
     }
 }

@@ -28,6 +28,21 @@ fn lengths_of(version: u8) -> std::ops::RangeInclusive<u8> {
 }
 
 #[test]
+fn a_ban_by_hand_may_be_followed_by_the_machines() {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let both = Until { machine_s: 2, ..by_hand(SECOND_NS) };
+    for (name, until, bans) in [
+        ("by hand", by_hand(SECOND_NS), [Ban::ByHand, Ban::None, Ban::None, Ban::None]),
+        ("by machine", by_machine(SECOND_NS), [Ban::ByMachine, Ban::None, Ban::None, Ban::None]),
+        ("both", both, [Ban::ByHand, Ban::ByMachine, Ban::ByMachine, Ban::None]),
+        ("of no end", Until { machine_s: u32::MAX, ..by_hand(u64::MAX) }, [Ban::ByHand; 4]),
+    ] {
+        let times = [SECOND_NS - 1, SECOND_NS, 3 * SECOND_NS - 1, 3 * SECOND_NS];
+        assert_eq!(times.map(|now_ns| until.holds_at(now_ns)), bans, "{name}");
+    }
+}
+
+#[test]
 fn a_key_has_no_bits_behind_its_prefix() {
     for (text, version, length, expected) in [
         ("192.0.2.129", 4, 32, "192.0.2.129"),
@@ -105,7 +120,7 @@ impl Table {
 }
 
 const fn by_hand(ends_ns: u64) -> Until {
-    Until { ends_ns, by_machine: 0, reserved: 0 }
+    Until { ends_ns, by_machine: 0, machine_s: 0 }
 }
 
 const fn by_machine(ends_ns: u64) -> Until {
@@ -242,7 +257,7 @@ proptest! {
     ) {
         let mut table = Table::default();
         for (address, length, is_machines, ahead) in entries.clone() {
-            let until = Until { ends_ns: NOW_NS - 1 + ahead, by_machine: is_machines.into(), reserved: 0 };
+            let until = Until { ends_ns: NOW_NS - 1 + ahead, by_machine: is_machines.into(), machine_s: 0 };
             table.insert(Kind::Ban, version, address, length, EVERY_SERVICE, until);
         }
         // Of entries with the same prefix the last one counts.

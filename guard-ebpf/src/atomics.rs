@@ -51,12 +51,14 @@ impl Shared for SharedLine {
 
     #[inline(always)]
     fn replace_tag(&self, way: usize, old: u64, new: u64) -> bool {
-        replace(self.tag_place(way), old, new)
+        // SAFETY: an aligned word of the line.
+        unsafe { replace(self.tag_place(way), old, new) }
     }
 
     #[inline(always)]
     fn replace_idle_at(&self, way: usize, old: u64, new: u64) -> bool {
-        replace(self.time_place(way), old, new)
+        // SAFETY: an aligned word of the line.
+        unsafe { replace(self.time_place(way), old, new) }
     }
 
     #[inline(always)]
@@ -75,11 +77,26 @@ pub(crate) unsafe fn set_bits(word: *mut u64, bits: u64) {
     unsafe { asm!("lock *(u64 *)({word} + 0) |= {bits}", word = in(reg) word, bits = in(reg) bits, options(nostack)) };
 }
 
-/// Stores `new` if the word is still `old`; tells whether it was.
+/// Adds to a word that other CPUs change, and wraps.
+///
+/// # Safety
+/// As for [`set_bits`].
 #[inline(always)]
-fn replace(word: *mut u64, old: u64, new: u64) -> bool {
+pub(crate) unsafe fn add_to(word: *mut u64, difference: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("lock *(u64 *)({word} + 0) += {difference}", word = in(reg) word, difference = in(reg) difference, options(nostack));
+    };
+}
+
+/// Stores `new` if the word is still `old`; tells whether it was.
+///
+/// # Safety
+/// As for [`set_bits`].
+#[inline(always)]
+pub(crate) unsafe fn replace(word: *mut u64, old: u64, new: u64) -> bool {
     let seen: u64;
-    // SAFETY: the places above are aligned words of a map's element.
+    // SAFETY: the caller's promise.
     unsafe {
         asm!(
             "r0 = cmpxchg_64({word} + 0, r0, {new})",

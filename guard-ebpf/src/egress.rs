@@ -2,13 +2,15 @@
 
 use aya_ebpf::programs::TcContext;
 use guard_common::{
+    address::Address,
     flow::{Flow, FlowKey, Leaving, Ports, leaving},
     generation::Generation,
-    packet::{self, Packet, Parsed},
+    packet::{self, Packet, Parsed, tcp_flag},
     policy::Target,
 };
 
 use crate::{
+    connections::{handshake_answered, handshake_reset},
     context::{LinearFrame, empty, now_ns},
     maps::{self, Far, Run},
 };
@@ -57,8 +59,25 @@ fn parse_again(context: &TcContext, packet: &mut Packet) -> Parsed {
     packet::parse(&LinearFrame::leaving(context), packet)
 }
 
+/// Does what an answer to a SYN does to its handshake.
+#[inline(always)]
+fn follow_handshake(packet: &Packet) {
+    use tcp_flag::{ACK, RST, SYN};
+    let Packet { destination: Address { high, low }, source_port, destination_port, .. } = *packet;
+    let ports = destination_port as u64 | (source_port as u64) << 16;
+    let acknowledged = packet.tcp_acknowledgment as u64;
+    let flags = packet.tcp_flags & (RST | SYN | ACK);
+    if flags == SYN | ACK {
+        handshake_answered(high, low, ports, acknowledged);
+    } else if flags == RST | ACK {
+        // Nobody listens.
+        handshake_reset(high, low, ports, acknowledged);
+    }
+}
+
 #[inline(never)]
 fn note_packet(packet: &Packet) {
+    follow_handshake(packet);
     let Some(generation) = maps::live().and_then(maps::generation) else { return };
     let leaving = leaving(packet, &LocalPorts(generation));
     if leaving == Leaving::Nothing {

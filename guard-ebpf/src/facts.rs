@@ -13,6 +13,7 @@ use guard_common::{
 };
 
 use crate::{
+    connections::{connection_refused, handshake_reset, note_violation},
     context::{PagedFrame, frame_length, interface, now_ns, precise_now_ns, ticks},
     maps::{self, Far},
     timed,
@@ -33,6 +34,27 @@ impl<'a> Policy<'a> {
     pub(crate) fn live(context: &'a XdpContext) -> Option<Self> {
         let live = maps::live()?;
         Some(Self { context, live, generation: maps::generation(live)? })
+    }
+
+    /// Tells whether the connections are known of whom limits are for.
+    #[inline(always)]
+    fn tracks(&self, limits: Limits) -> bool {
+        // Rows that are no service's lead to 0, which has no caps.
+        self.generation.caps(limits.row() as u8).tracked != 0
+    }
+
+    /// Does what a SYN or a RST to a service whose connections are known does to its handshake; returns why it is dropped if a
+    /// cap refuses it.
+    #[inline(always)]
+    fn follow_handshake(&self, packet: &Packet, service: u8) -> Option<Reason> {
+        if opens_connection(packet) {
+            return (connection_refused(self.live, service as u64) != 0).then_some(Reason::Connections);
+        }
+        if packet.tcp_flags & tcp_flag::RST != 0 {
+            let ports = packet.source_port as u64 | (packet.destination_port as u64) << 16;
+            handshake_reset(packet.source.high, packet.source.low, ports, packet.tcp_sequence as u64);
+        }
+        None
     }
 }
 
@@ -82,7 +104,7 @@ impl Facts for Policy<'_> {
 
     #[inline(always)]
     fn has_limits(&self, limits: Limits) -> bool {
-        self.generation.limits(limits)[0].unit != 0
+        self.generation.limits(limits)[0].unit != 0 || self.tracks(limits)
     }
 
     #[inline(always)]
@@ -93,7 +115,9 @@ impl Facts for Policy<'_> {
         let Packet { source, version, length, .. } = *packet;
         let what =
             limits.row() as u64 | (version as u64) << 16 | (opening.connections() as u64) << 32 | (length as u64) << 40;
-        let unit = if second.unit != 0 {
+        let unit = if first.unit == 0 {
+            0
+        } else if second.unit != 0 {
             limits_refuse(self.live, what, source.high, source.low) as u8
         } else if limit_work(self.live, what | (Work::Charge as u64) << 24, source.high, source.low) == 0 {
             first.unit
@@ -101,7 +125,19 @@ impl Facts for Policy<'_> {
             0
         };
         if unit != 0 {
+            if unit == Unit::Connections as u8
+                && opens_connection(packet)
+                && self.generation.caps(limits.row() as u8).bans != 0
+            {
+                note_violation(self.live, limits.row() as u64);
+            }
             return Some(refusal(unit));
+        }
+        if packet.protocol == protocol::TCP
+            && packet.tcp_flags & (tcp_flag::SYN | tcp_flag::RST) != 0
+            && self.tracks(limits)
+        {
+            return self.follow_handshake(packet, limits.row() as u8);
         }
         if let Opening::Datagram(key) = opening {
             maps::set_pending(&key, now_ns() + SILENCE_NS);
@@ -208,6 +244,12 @@ fn answers(packet: &Packet) -> bool {
     true
 }
 
+/// Tells whether a TCP packet asks for a connection.
+#[inline(always)]
+fn opens_connection(packet: &Packet) -> bool {
+    packet.tcp_flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN
+}
+
 /// What a packet opens.
 enum Opening {
     Nothing,
@@ -221,8 +263,7 @@ impl Opening {
     #[inline(always)]
     fn of(packet: &Packet, service: u8) -> Self {
         if packet.protocol == protocol::TCP {
-            let opens = packet.tcp_flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN;
-            return if opens { Self::Connection } else { Self::Nothing };
+            return if opens_connection(packet) { Self::Connection } else { Self::Nothing };
         }
         let key = PendingKey {
             source: packet.source.octets(),

@@ -7,6 +7,8 @@
 #[cfg(target_arch = "bpf")]
 mod atomics;
 #[cfg(target_arch = "bpf")]
+mod connections;
+#[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
 mod egress;
@@ -18,6 +20,8 @@ mod facts;
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod program;
+#[cfg(target_arch = "bpf")]
+mod sockets;
 #[cfg(target_arch = "bpf")]
 mod timed;
 

@@ -1,9 +1,10 @@
 //! The kernel's tables, and the questions the program asks of them.
 
-use core::ops::RangeInclusive;
+pub(crate) mod connections;
+pub(crate) mod timed;
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_F_INNER_MAP, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    bindings::{BPF_ANY, BPF_F_INNER_MAP, BPF_F_MMAPABLE},
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
@@ -23,7 +24,6 @@ use guard_common::{
         Sampled, USED_MAX, USED_PER_TICK, Unreported, address_bit, counter_index, port_bit,
     },
     siphash,
-    timed::{BANS_MAX, GRANTS_MAX, LENGTH_WORDS, PrefixKey, Until},
 };
 
 use crate::{
@@ -86,12 +86,6 @@ static FLOW_PORTS: Array<u64, PORT_WORDS, { BPF_F_MMAPABLE as usize }> = Array::
 #[btf_map]
 static LISTENING: Array<u64, PORT_WORDS, { BPF_F_MMAPABLE as usize }> = Array::new();
 #[btf_map]
-static BANS: HashMap<PrefixKey, Until, BANS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
-#[btf_map]
-static GRANTS: HashMap<PrefixKey, Until, GRANTS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
-#[btf_map]
-static TIMED_LENGTHS: Array<[u64; LENGTH_WORDS], 1, { BPF_F_MMAPABLE as usize }> = Array::new();
-#[btf_map]
 static USED: LruHashMap<[u8; 16], u64, USED_MAX> = LruHashMap::new();
 #[btf_map]
 static SAMPLED: PerCpuArray<Sampled, 1> = PerCpuArray::new();
@@ -113,6 +107,12 @@ pub(crate) fn gate_seed() -> u64 {
 pub(crate) fn tick_ms() -> u64 {
     // SAFETY: as for the seed.
     unsafe { core::ptr::read_volatile(&TICK_MS) }
+}
+
+/// The length of a tick, in ns.
+#[inline(always)]
+pub(crate) fn tick_ns() -> u64 {
+    tick_ms().wrapping_mul(1_000_000) >> 16
 }
 
 /// The lines of a generation that do not lie in its head.
@@ -149,6 +149,14 @@ pub(crate) fn packets(run: Run) -> Option<&'static mut [Packet; 2]> {
     // SAFETY: this CPU's own element for the program, borrowed once a run, and both run with bottom halves off, so no other run
     // of it on this CPU comes between; any bytes that were written into it were a packet's.
     Some(unsafe { &mut *packets })
+}
+
+/// Returns the packet that the running program decides on, once it is read.
+#[inline(always)]
+pub(crate) fn arriving() -> Option<&'static Packet> {
+    let packets = PACKETS.get_ptr(Run::Arriving as u32)?;
+    // SAFETY: as for `packets`; from the decision on nobody writes the first of the two.
+    Some(unsafe { &(*packets)[0] })
 }
 
 /// Returns the word that names the live generation.
@@ -261,40 +269,6 @@ pub(crate) fn flow(key: &FlowKey) -> Option<Flow> {
 pub(crate) fn set_flow(key: &FlowKey, flow: &Flow) {
     set_flow_port(key);
     let _ = FLOWS.insert(key, flow, BPF_ANY as u64);
-}
-
-/// Returns the lengths of prefixes that bans or grants have, those of some words together.
-#[inline(always)]
-pub(crate) fn lengths(words: RangeInclusive<usize>) -> u64 {
-    let Some(lengths) = TIMED_LENGTHS.get_ptr(0) else { return 0 };
-    let in_range = words.filter(|word| *word < LENGTH_WORDS);
-    // SAFETY: words of the element, as for LIVE.
-    in_range.fold(0, |bits, word| bits | unsafe { lengths.cast::<u64>().add(word).read_volatile() })
-}
-
-/// Returns when the ban of a prefix ends.
-#[inline(always)]
-pub(crate) fn ban(key: &PrefixKey) -> Option<Until> {
-    BANS.get_ptr(key).map(until)
-}
-
-/// Returns when the grant of a prefix ends.
-#[inline(always)]
-pub(crate) fn grant(key: &PrefixKey) -> Option<Until> {
-    GRANTS.get_ptr(key).map(until)
-}
-
-#[inline(always)]
-fn until(until: *const Until) -> Until {
-    // SAFETY: aligned words of the map's memory, which may come to hold another prefix's meanwhile: that is then taken for
-    // this one's, for one packet.
-    unsafe {
-        Until {
-            ends_ns: (&raw const (*until).ends_ns).read_volatile(),
-            by_machine: (&raw const (*until).by_machine).read_volatile(),
-            reserved: 0,
-        }
-    }
 }
 
 /// Tells whether this CPU may note one more packet in the tick, and counts it.

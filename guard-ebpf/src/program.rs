@@ -2,11 +2,12 @@
 
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, xdp_action},
-    macros::{classifier, xdp},
-    programs::{TcContext, XdpContext},
+    macros::{classifier, sock_ops, xdp},
+    programs::{SockOpsContext, TcContext, XdpContext},
 };
 use aya_log_ebpf::debug;
 use guard_common::{
+    connections::CountRequest,
     gate::Cause,
     packet::{self, Frame as _, LinkType, Packet, Parsed, tcp_flag},
     policy::{Decision, Mode, Reason, Verdict, decide},
@@ -14,10 +15,12 @@ use guard_common::{
 };
 
 use crate::{
+    connections,
     context::{LinearFrame, PagedFrame, empty, frame_length},
     egress, events,
     facts::Policy,
     maps::{self, Run},
+    sockets,
 };
 
 /// Decides on a packet.
@@ -84,6 +87,24 @@ pub(crate) fn guard_add(context: XdpContext) -> u32 {
         maps::add_numbers(&AddRequest::from_bytes(request));
     }
     xdp_action::XDP_PASS
+}
+
+/// Counts a connection for the daemon; run by it through test_run, never attached.
+#[xdp]
+pub(crate) fn guard_count(context: XdpContext) -> u32 {
+    let frame = LinearFrame::new(&context);
+    if let Some(request) = frame.read(CountRequest::OFFSET as u32) {
+        connections::count_for(&CountRequest::from_bytes(request));
+    }
+    xdp_action::XDP_PASS
+}
+
+/// Follows connections of the cgroup's sockets.
+#[sock_ops]
+pub(crate) fn guard_sockets(context: SockOpsContext) -> u32 {
+    sockets::follow(&context);
+    // So that what other programs answered stays the answer.
+    1
 }
 
 /// Notes the flow of a packet that leaves, and leaves the packet to whoever comes next.

@@ -9,7 +9,7 @@ use guard_common::{
 
 use crate::{
     context::{boot_now_ns, now_ns},
-    maps,
+    maps::timed as tables,
 };
 
 /// Tells whether a packet's source is banned. Where no ban is in use that takes no call.
@@ -18,7 +18,7 @@ pub(crate) fn ban(packet: &Packet) -> Ban {
     let Packet { version, source: Address { high, low }, .. } = *packet;
     let words = length_words(Kind::Ban, version);
     let word = *words.start() as u64;
-    if maps::lengths(words) == 0 {
+    if tables::lengths(words) == 0 {
         return Ban::None;
     }
     match if version == 4 { banned_at(word, high, low) } else { banned_v6(high, low) } {
@@ -32,8 +32,8 @@ pub(crate) fn ban(packet: &Packet) -> Ban {
 #[inline(always)]
 pub(crate) fn is_granted(packet: &Packet, service: u8) -> bool {
     let Packet { version, source: Address { high, low }, .. } = *packet;
-    let lengths =
-        maps::lengths(length_words(Kind::Grant, version)) | maps::lengths(length_words(Kind::ServiceGrant, version));
+    let lengths = tables::lengths(length_words(Kind::Grant, version))
+        | tables::lengths(length_words(Kind::ServiceGrant, version));
     lengths != 0 && granted((service as u64) << 8 | version as u64, high, low) != 0
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn is_granted(packet: &Packet, service: u8) -> bool {
 extern "C" fn banned_v6(high: u64, low: u64) -> u32 {
     let mut answers = Ban::None as u32;
     for word in length_words(Kind::Ban, 6) {
-        if maps::lengths(word..=word) != 0 {
+        if tables::lengths(word..=word) != 0 {
             let answer = banned_at(word as u64, high, low);
             if answer == Ban::ByHand as u32 {
                 return answer;
@@ -59,7 +59,7 @@ extern "C" fn banned_v6(high: u64, low: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn banned_at(word: u64, high: u64, low: u64) -> u32 {
-    strongest(maps::lengths(word as usize..=word as usize), |bit| banned_by(word | (bit as u64) << 8, high, low))
+    strongest(tables::lengths(word as usize..=word as usize), |bit| banned_by(word | (bit as u64) << 8, high, low))
 }
 
 /// Does so for its prefix of one length; `place` is a word, and in the second byte a bit of it.
@@ -68,7 +68,7 @@ extern "C" fn banned_at(word: u64, high: u64, low: u64) -> u32 {
 extern "C" fn banned_by(place: u64, high: u64, low: u64) -> u32 {
     let (version, length) = length_at(place & 0xff, (place >> 8) as u32 & 63);
     let key = PrefixKey::of(Address { high, low }, version, length, EVERY_SERVICE);
-    maps::ban(&key).map_or(Ban::None, |until| until.holds_at(now_ns())) as u32
+    tables::ban(&key).map_or(Ban::None, |until| until.holds_at(now_ns())) as u32
 }
 
 /// Tells whether an address is granted every service, or the one in the second byte of `what`; the family's version is in the
@@ -79,7 +79,7 @@ extern "C" fn granted(what: u64, high: u64, low: u64) -> u32 {
     for kind in [Kind::Grant, Kind::ServiceGrant] {
         let service = if kind == Kind::Grant { EVERY_SERVICE as u64 } else { what >> 8 & 0xff };
         for word in length_words(kind, what as u8) {
-            if maps::lengths(word..=word) != 0 && granted_at(word as u64 | service << 16, high, low) != 0 {
+            if tables::lengths(word..=word) != 0 && granted_at(word as u64 | service << 16, high, low) != 0 {
                 return 1;
             }
         }
@@ -92,7 +92,7 @@ extern "C" fn granted(what: u64, high: u64, low: u64) -> u32 {
 #[inline(never)]
 extern "C" fn granted_at(what: u64, high: u64, low: u64) -> u32 {
     let word = what as usize & 0xff;
-    strongest(maps::lengths(word..=word), |bit| granted_by(what | (bit as u64) << 8, high, low))
+    strongest(tables::lengths(word..=word), |bit| granted_by(what | (bit as u64) << 8, high, low))
 }
 
 /// Does so with the prefix of one length; a bit of the word is in the second byte.
@@ -101,5 +101,5 @@ extern "C" fn granted_at(what: u64, high: u64, low: u64) -> u32 {
 extern "C" fn granted_by(what: u64, high: u64, low: u64) -> u32 {
     let (version, length) = length_at(what & 0xff, (what >> 8) as u32 & 63);
     let key = PrefixKey::of(Address { high, low }, version, length, (what >> 16) as u8);
-    maps::grant(&key).map_or(Ban::None, |until| until.holds_at(boot_now_ns())) as u32
+    tables::grant(&key).map_or(Ban::None, |until| until.holds_at(boot_now_ns())) as u32
 }

@@ -161,6 +161,12 @@ pub(crate) struct BlockAdd {
     pub(crate) about: About,
     #[command(flatten)]
     pub(crate) force: Force,
+    /// Show what lies under them: entries, sources let in lately, login sessions, open connections; and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -26,9 +26,20 @@ impl Clock {
 
     /// Returns the time since boot that a wall time stands for, as the wall clock goes now; zero if it was before.
     pub(crate) fn boot_at(&self, wall: Timestamp) -> Duration {
-        let ahead = wall.duration_since(self.wall);
-        Duration::try_from(signed(self.boot).saturating_add(ahead)).unwrap_or_default()
+        self.since_boot(wall).try_into().unwrap_or_default()
     }
+
+    /// Returns the time since boot that a wall time stands for, as the wall clock goes now; less than zero if it was before.
+    pub(crate) fn since_boot(&self, wall: Timestamp) -> SignedDuration {
+        signed(self.boot).saturating_add(wall.duration_since(self.wall))
+    }
+}
+
+/// Returns how far CLOCK_MONOTONIC is behind the time since boot: for how long the machine slept.
+pub(crate) fn slept() -> Duration {
+    let read = |clock| Duration::from(clock_gettime(clock).expect("every Linux has these clocks"));
+    let awake = read(ClockId::CLOCK_MONOTONIC);
+    read(ClockId::CLOCK_BOOTTIME).saturating_sub(awake)
 }
 
 /// The clocks, and in which boot they were read.

@@ -45,7 +45,8 @@ pub(crate) fn allow(instance: &Instance, command: &Allow) -> anyhow::Result<Exit
 pub(crate) fn block(instance: &Instance, command: &Block) -> anyhow::Result<ExitCode> {
     let (list, services) = (List::Block, Vec::new());
     match command {
-        Block::Add(BlockAdd { sources, ttl, about, force }) => {
+        Block::Add(BlockAdd { sources, dry_run: true, json, .. }) => dry_run(instance, sources, *json),
+        Block::Add(BlockAdd { sources, ttl, about, force, .. }) => {
             let request = |ips| Request::Add {
                 list,
                 ips,
@@ -89,11 +90,7 @@ fn change(
     sources: &Sources,
     request: impl FnOnce(Prefixes) -> Request,
 ) -> anyhow::Result<ExitCode> {
-    let mut prefixes = Prefixes::default();
-    sources.prefixes.iter().try_for_each(|prefix| prefixes.push(prefix)).map_err(anyhow::Error::msg)?;
-    if let Some(file) = &sources.file {
-        prefix_file::read(file, &mut prefixes)?;
-    }
+    let prefixes = read(sources)?;
     let (only, warnings) = (prefixes.only(), prefixes.warnings());
     let request = request(prefixes);
     let ends = match &request {
@@ -104,6 +101,29 @@ fn change(
     enforced.warn(warnings);
     say(enforced.describe(&format!("{}{ends}", enforced.changes.describe(only))))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what lies under the sources, which stay as they are.
+fn dry_run(instance: &Instance, sources: &Sources, json: bool) -> anyhow::Result<ExitCode> {
+    let prefixes = read(sources)?;
+    let warnings = prefixes.warnings();
+    let under = control::under(instance, prefixes)?;
+    if json {
+        say(serde_json::to_string_pretty(&under)?)?;
+    } else {
+        say(under)?;
+        warnings.iter().try_for_each(|warning| say(format_args!("warning: {warning}")))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(sources: &Sources) -> anyhow::Result<Prefixes> {
+    let mut prefixes = Prefixes::default();
+    sources.prefixes.iter().try_for_each(|prefix| prefixes.push(prefix)).map_err(anyhow::Error::msg)?;
+    if let Some(file) = &sources.file {
+        prefix_file::read(file, &mut prefixes)?;
+    }
+    Ok(prefixes)
 }
 
 fn enforce(instance: &Instance, request: Request) -> anyhow::Result<EnforcedEdit> {

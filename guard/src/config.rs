@@ -9,8 +9,10 @@
 //! those of sets beside `guard.toml`.
 
 mod amounts;
+mod application_connections;
 mod application_limits;
 mod basis;
+mod cgroup;
 mod checks;
 mod compose;
 mod data_files;
@@ -131,7 +133,8 @@ fn load_at(basis: &Arc<Basis>, staged: &Staged, now: &Moment) -> Result<Loaded, 
     let (live_file, entries) = LiveFile::read(&entries, staged.entries.as_deref(), now, &mut report);
     let sets = Sets::read(&document.sets, document.unknown, &mut report);
     let files = DataFiles { list_file: list, entries, sets: sets.files() };
-    let parts = Parts { settings, document, sets, list_file, live_file };
+    let cgroup = basis.cgroup(&document);
+    let parts = Parts { settings, document, sets, list_file, live_file, cgroup };
     let composed = compose(parts, &basis.state_dir, &now.clock, &mut report);
     let warnings = report.finish()?;
     let Composed { policy, timed, live } = composed.expect("without a policy there is a fault");

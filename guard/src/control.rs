@@ -8,7 +8,7 @@ mod server;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use client::{Unreachable, change, daemon_pid, list, reload, status};
+pub(crate) use client::{Unreachable, change, daemon_pid, list, reload, status, under};
 pub(crate) use prefixes::Prefixes;
 pub(crate) use request::{LockdownRequest, Request, parse_comment, parse_name};
 pub(crate) use server::{Control, Question};

@@ -1,16 +1,20 @@
 //! `guard run`: from a checked policy to an enforced one, and what the daemon does from then on.
 
+mod bans;
 mod blocks;
 mod candidate;
 mod changes;
+mod connections;
 mod exits;
 mod flows;
+mod following;
 mod guarding;
 mod in_force;
 mod outcome;
 mod queue;
 mod report;
 mod roster;
+mod trouble;
 mod upkeep;
 mod watch;
 
@@ -38,10 +42,13 @@ use crate::{
     notify,
     policy::{Policy, Word as _, number_bits},
 };
+use bans::Banning;
 use blocks::Blocks;
 use candidate::Startup;
+use connections::OpenConnections;
 use exits::{Exits, Host};
 use flows::OwnFlows;
+use following::Following;
 use guarding::{Failed, Guarding};
 use in_force::InForce;
 use outcome::Answer;
@@ -62,6 +69,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is looked at which ports are listened on.
 const PORTS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often it is looked at connections that are counted.
+const CONNECTIONS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Enforces the policy, and returns once a signal ends the daemon. Enforcement stays.
 ///
@@ -112,6 +122,7 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
         daemon.warnings.push(warning);
     }
     daemon.look(&network).await;
+    daemon.connections.begin(&daemon.in_force, daemon.guarding.indices()).await?;
     daemon.announce();
 
     let mut lines = ticker(LINES_INTERVAL);
@@ -120,6 +131,7 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
     let mut look = ticker(LOOK_INTERVAL);
     let mut ports = ticker(PORTS_INTERVAL);
     let mut upkeep = ticker(UPKEEP_INTERVAL);
+    let mut connections = ticker(CONNECTIONS_INTERVAL);
     let ended_by = loop {
         tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
@@ -132,6 +144,7 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
                 }
             }
             read = daemon.blocks.read() => read?,
+            heard = daemon.banning.next() => daemon.hear(heard.context("reading the kernel's violations")?),
             Some(question) = control.questions.recv() => daemon.answer(question, &network).await,
             Some(()) = network.changes.next() => {
                 // One look answers for all that has happened by now.
@@ -141,6 +154,7 @@ async fn serve(instance: Instance, sources: Sources, loaded: Loaded, options: &R
             _ = look.tick() => daemon.look(&network).await,
             _ = ports.tick() => daemon.flows.refresh(&daemon.in_force.policy),
             _ = upkeep.tick() => daemon.look_at_clocks(),
+            _ = connections.tick() => daemon.look_at_connections(),
             () = daemon.watch.changed() => daemon.request_unasked(What::Files, By::Files),
             _ = lines.tick() => daemon.blocks.write_due(),
             _ = flush.tick() => daemon.flusher.ask(FLUSH_AGE),
@@ -171,6 +185,9 @@ struct Daemon {
     flusher: Flusher,
     guarding: Guarding,
     flows: OwnFlows,
+    following: Following,
+    connections: OpenConnections,
+    banning: Banning,
     blocks: Blocks,
 }
 
@@ -197,6 +214,9 @@ impl Daemon {
             flows,
             links,
             events,
+            violations,
+            connections,
+            sockets,
             state,
         } = kernel;
         // Before anything is taken over from an earlier run, which could not be given back.
@@ -211,9 +231,12 @@ impl Daemon {
             anyhow::Ok(())
         })?;
         let policy = Arc::clone(&in_force.policy);
+        let open_connections = OpenConnections::new(connections.clone(), &in_force)?;
         roster::tell_gone(&given, &flusher, &mut blocks).await?;
         let generation = generations.install(&policy, None)?;
         timed.set(&in_force.timed_prefixes(), &Clock::now()).context("bans and grants")?;
+        let journal = changes.instance().bans_journal();
+        let banning = Banning::start(violations, timed.clone(), journal, open_connections.closer());
 
         // Under such a number something else was counted.
         given.iter().filter(|given| given.taken).try_for_each(|given| state.forget_service(given.number))?;
@@ -221,9 +244,11 @@ impl Daemon {
         let enrolled = roster.enroll(given, &policy.services, &mut counters);
         blocks.names.services = roster.names();
         let flows = OwnFlows::new(flows);
-        let opened = match enrolled {
+        let following = Following::new(sockets, connections);
+        let followed = enrolled.map_err(anyhow::Error::from).and_then(|()| Ok(following.begin(&policy)?));
+        let opened = match followed {
             Ok(()) => open_exits(egress, &state, &flows, &policy, &selection.present, outward).await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         };
         let started = match opened {
             Ok(exits) => Guarding::start(links, exits, addresses, &policy, selection),
@@ -242,6 +267,9 @@ impl Daemon {
         if let Err(error) = state.finish() {
             warn!("{:#}; the next run sees to it", anyhow::Error::from(error));
         }
+        if let Err(error) = following.end(&policy) {
+            warn!("connections are counted for nothing: {:#}", anyhow::Error::from(error));
+        }
         roster.settle(number_bits(&policy.services));
         generations.free_retired();
         let watch = Watch::start(Arc::clone(&in_force.files));
@@ -259,6 +287,9 @@ impl Daemon {
             flusher,
             guarding,
             flows,
+            following,
+            connections: open_connections,
+            banning,
             blocks,
         })
     }
@@ -305,20 +336,6 @@ impl Daemon {
         self.request(Request { what, force: false, by, answer: Answer::Nobody });
     }
 
-    fn look_at_clocks(&mut self) {
-        if self.changes.is_upkeep_under_way() {
-            return;
-        }
-        let due = self.changes.upkeep.look(&self.in_force);
-        // First, because they may have been read by a clock that was wrong; what is written then says so no more.
-        if due.files {
-            self.request_unasked(What::Files, By::Clock);
-        }
-        if let Some(upkeep) = due.upkeep {
-            self.request_unasked(upkeep, By::Clock);
-        }
-    }
-
     fn write_stats(&mut self) {
         match self.counters.unreported() {
             Ok(unreported) => self.blocks.write_stats(unreported),
@@ -331,7 +348,9 @@ impl Daemon {
         if let Err(error) = self.blocks.tell_all(&self.flusher).await {
             warn!("{error:#}; they are left to the next run");
         }
+        self.write_closed();
         self.write_stats();
+        self.banning.finish().await.iter().for_each(|told| told.tell(&self.blocks));
         self.blocks.finish().await;
         let down = self.changes.instance().command("down");
         info!("ended by {ended_by}; enforcement stays on {}: `{down}` ends it", self.guarding.describe());

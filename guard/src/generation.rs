@@ -6,20 +6,21 @@ mod limits;
 mod sets;
 mod table;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroU32};
 
 use guard_common::{
     address::Address,
+    connections::Caps,
     generation::{Generation, Head, Header, port_byte, port_index},
-    limits::Limit,
-    policy::{Mode as KernelMode, Set, Target},
+    limits::{Limit, Limits},
+    policy::{Mode as KernelMode, SERVICES_MAX, Set, Target},
     prefix::{Line, Lines},
 };
 use ipnet::IpNet;
 use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use crate::policy::{DefaultVerdict, Entries, Mode, Policy, Port, Protocol, Ranges, Service};
+use crate::policy::{ConnectionPolicy, DefaultVerdict, Entries, Mode, Policy, Port, Protocol, Ranges, Service};
 pub(crate) use limits::{LimitRows, TooFast, limit_rows, limits};
 use sets::SetWriter;
 pub(crate) use sets::{Directory, Previous};
@@ -55,6 +56,13 @@ pub(crate) fn compile<L: Lines>(
         ..Header::default()
     };
     head.limits = limits;
+    for (number, service) in services(policy) {
+        head.caps[usize::from(number)] = caps(service);
+        let row = &mut head.limits[Limits::Service(number).row()];
+        for (compiled, limit) in row.iter_mut().zip(&service.limits) {
+            compiled.proves = service.bans_for(limit).into();
+        }
+    }
     let mut writer = SetWriter::default();
     for (set, lists) in sets(policy) {
         writer.add(set, &lists, previous);
@@ -78,6 +86,10 @@ pub(crate) enum ReadBackError {
     Limits { row: usize, read: Vec<u8>, expected: Vec<u8> },
     #[error("place {place} reads back as that of two limits")]
     SharedPlace { place: u16 },
+    #[error("the connections of service {number} read back as held to {read:?}, not {expected:?}")]
+    Caps { number: u8, read: Caps, expected: Caps },
+    #[error("limit {nth} of service {number} does not read back as one that leads to bans, or as one that does not")]
+    Proves { number: u8, nth: usize },
     #[error("port {port} reads back as {read:?}, not {expected:?}")]
     Port { port: String, read: Target, expected: Target },
 }
@@ -105,6 +117,7 @@ pub(crate) fn read_back<L: Lines>(
         }
     }
     read_limits_back(policy, &kernel.head.limits)?;
+    read_connections_back(policy, kernel)?;
     for (set, lists) in sets(policy) {
         let ranges = Ranges::of(lists.iter().flat_map(|list| list.prefixes()));
         if let Some((_, address)) = beside(&ranges).find(|(version, beside)| kernel.contains(set, *version, *beside)) {
@@ -141,6 +154,36 @@ fn read_limits_back(policy: &Policy, rows: &LimitRows) -> Result<(), ReadBackErr
         }
     }
     Ok(())
+}
+
+/// Compares what the connections of each service are held to with what the policy says, and which of its limits lead to bans.
+fn read_connections_back<L: Lines>(policy: &Policy, kernel: &Generation<'_, L>) -> Result<(), ReadBackError> {
+    for number in 0..=SERVICES_MAX as u8 {
+        let service = policy.services.iter().find(|service| service.number == number);
+        let expected = service.map(caps).unwrap_or_default();
+        let read = *kernel.caps(number);
+        if read != expected {
+            return Err(ReadBackError::Caps { number, read, expected });
+        }
+        let mut wanted = service.iter().flat_map(|service| service.limits.iter().map(|limit| service.bans_for(limit)));
+        for (nth, limit) in kernel.limits(Limits::Service(number)).iter().enumerate() {
+            if (limit.proves != 0) != wanted.next().unwrap_or(false) {
+                return Err(ReadBackError::Proves { number, nth });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a service's connections are held to.
+fn caps(service: &Service) -> Caps {
+    let ConnectionPolicy { max, max_per_source, .. } = service.connections;
+    Caps {
+        tracked: service.connections.is_tracked().into(),
+        max: max.map_or(0, NonZeroU32::get),
+        max_per_source: max_per_source.map_or(0, NonZeroU32::get),
+        bans: service.limits.iter().any(|limit| service.bans_for(limit)).into(),
+    }
 }
 
 /// The addresses beside ranges, which are in none, each with the version of its family.

@@ -26,6 +26,11 @@ impl Instance {
         self.state_dir.join("audit.jsonl")
     }
 
+    /// The journal of bans by the machine.
+    pub(crate) fn bans_journal(&self) -> PathBuf {
+        self.state_dir.join("data/bans.jsonl")
+    }
+
     /// A command for this instance, as an operator types it.
     pub(crate) fn command(&self, subcommand: &str) -> String {
         match self.name.as_str() {

@@ -5,10 +5,10 @@
 mod addresses;
 mod bpf;
 mod bpffs;
+mod connections;
 mod counters;
 mod detach;
 mod egress;
-mod events;
 mod flows;
 mod flush;
 mod generations;
@@ -16,7 +16,9 @@ mod limits;
 mod links;
 mod log;
 mod privileges;
+mod ring;
 mod services;
+mod sockets;
 mod state;
 mod timed;
 mod used;
@@ -30,10 +32,10 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     pin::PinError,
-    programs::{Program, ProgramError, SchedClassifier, Xdp},
+    programs::{Program, ProgramError, SchedClassifier, SockOps, Xdp},
 };
 use aya_obj::programs::XdpAttachType;
-use guard_common::names;
+use guard_common::{connections::Violation, names, records::BlockEvent};
 use nix::{
     sys::utsname::uname,
     time::{ClockId, clock_getres},
@@ -43,14 +45,16 @@ use thiserror::Error;
 pub(crate) use addresses::OwnAddresses;
 pub(crate) use bpffs::{LINKS, remove_pins};
 use bpffs::{PinDirectory, remove_pin};
+pub(crate) use connections::{Connections, own_namespace};
 pub(crate) use counters::{Counters, Totals};
 pub(crate) use egress::{Egress, Hook};
-pub(crate) use events::Events;
 pub(crate) use flows::Flows;
 pub(crate) use flush::{FLUSH_AGE, FLUSH_ALL, Flusher};
 pub(crate) use generations::{Generations, Prepared};
 pub(crate) use links::{AttachError, Attachment, Links};
+use ring::Ring;
 pub(crate) use services::ServiceNames;
+pub(crate) use sockets::{Sockets, SocketsError};
 pub(crate) use state::State;
 pub(crate) use timed::{TimedPrefix, TimedTable, TimedTables};
 pub(crate) use used::Used;
@@ -104,6 +108,12 @@ impl KernelError {
     }
 }
 
+/// Blocked packets.
+pub(crate) type Events = Ring<BlockEvent>;
+
+/// Refused connections of sources that are known to have had as many as they may.
+pub(crate) type Violations = Ring<Violation>;
+
 /// What is asked for at load and can't be changed afterwards.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LoadOptions {
@@ -124,6 +134,9 @@ pub(crate) struct Kernel {
     pub(crate) used: Used,
     pub(crate) links: Links,
     pub(crate) events: Events,
+    pub(crate) violations: Violations,
+    pub(crate) connections: Connections,
+    pub(crate) sockets: Sockets,
     pub(crate) state: State,
 }
 
@@ -139,7 +152,10 @@ impl Kernel {
             addresses: OwnAddresses::take(&mut ebpf)?,
             counters: Counters::take(&mut ebpf)?,
             services: ServiceNames::take(&mut ebpf)?,
-            events: Events::take(&mut ebpf)?,
+            events: Ring::take(&mut ebpf, names::EVENTS)?,
+            violations: Ring::take(&mut ebpf, names::VIOLATIONS)?,
+            connections: Connections::take(&mut ebpf, &pins)?,
+            sockets: Sockets::open(&mut ebpf, &pins)?,
             flows: Flows::take(&mut ebpf)?,
             timed: TimedTables::take(&mut ebpf)?,
             used: Used::take(&mut ebpf, state.since(names::USED))?,
@@ -155,11 +171,14 @@ impl Kernel {
 fn load_programs(pins: &PinDirectory, options: LoadOptions) -> Result<(Ebpf, State), KernelError> {
     let (mut ebpf, mut state) = load_object(pins, options)?;
     let refused = |program| move |source| KernelError::Verifier { program, source };
-    for name in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH, names::PROGRAM_ADD] {
+    for name in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH, names::PROGRAM_ADD, names::PROGRAM_COUNT] {
         program::<Xdp>(&mut ebpf, name)?.load().map_err(refused(name))?;
     }
     let egress: &mut SchedClassifier = program(&mut ebpf, names::PROGRAM_EGRESS)?;
     egress.load().map_err(refused(names::PROGRAM_EGRESS))?;
+    let sockets: &mut SockOps = program(&mut ebpf, names::PROGRAM_SOCKETS)?;
+    sockets.load().map_err(refused(names::PROGRAM_SOCKETS))?;
+    let egress: &mut SchedClassifier = program(&mut ebpf, names::PROGRAM_EGRESS)?;
     let egress = egress.info().map_err(refused(names::PROGRAM_EGRESS))?.id();
     let guard = program::<Xdp>(&mut ebpf, names::PROGRAM_GUARD)?.info().map_err(refused(names::PROGRAM_GUARD))?.id();
     state.belong_to([guard, egress], || reopen_xdp(names::PROGRAM_ADD, &mut ebpf, pins))?;

@@ -4,19 +4,25 @@
 mod last_use;
 mod page;
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::{
+    bans::MachineBan,
     clock::Clock,
     live::{List, Live, LiveEntry, Who},
     policy::{Effect, Entry, Origin, Policy, Timed},
 };
 use last_use::LastUse;
-use page::to_second;
-pub(crate) use page::{InLockdown, Listed, Page, Use};
+pub(crate) use page::{InLockdown, Listed, Page, Use, Why, to_second};
 
 /// The most entries of a page.
 const PAGE_MAX: usize = 1000;
@@ -28,6 +34,9 @@ pub(crate) struct Listing {
     pub(crate) policy: Arc<Policy>,
     pub(crate) timed: Arc<Vec<Timed>>,
     pub(crate) live: Arc<Live>,
+    /// Bans by the machine, and those of them for which there is no room.
+    pub(crate) bans: Vec<Arc<MachineBan>>,
+    pub(crate) unenforced: Arc<BTreeSet<IpNet>>,
     /// The file of what was added by command; entries that the policy has from there are told from `live`.
     pub(crate) entries_file: PathBuf,
     /// Sources of packets that were let in, and how long ago the last of a sample came; each at most once.
@@ -66,7 +75,7 @@ impl Listing {
         }
     }
 
-    /// Returns the entries: the policy's, and then those for a time.
+    /// Returns the entries: the policy's, then those for a time, and then those by machine.
     fn entries(&self, last_use: Option<LastUse>) -> impl Iterator<Item = Listed> {
         let notes = self.notes();
         let of_policy = self.of_policy().map(move |(entry, service)| {
@@ -76,8 +85,9 @@ impl Listing {
             self.written(&entry, service, note)
         });
         let timed = self.timed.iter().filter(|timed| self.is_listed(timed));
-        let entries =
-            of_policy.chain(self.added(false)).chain(timed.map(|timed| self.for_a_time(timed))).chain(self.added(true));
+        let timed = timed.map(|timed| self.for_a_time(timed));
+        let by_machine = self.bans.iter().map(|ban| self.by_machine(ban));
+        let entries = of_policy.chain(self.added(false)).chain(timed).chain(self.added(true)).chain(by_machine);
         entries.map(move |mut entry| {
             let used = last_use.as_ref().and_then(|last_use| last_use.of(&entry.ip));
             entry.last_used = used.map(|ago| to_second(self.ago(ago)));
@@ -140,6 +150,17 @@ impl Listing {
             expires: Some(self.at(timed.ends)),
             comment: timed.comment.clone(),
             ..Listed::new(timed.prefix, timed.origin.to_string())
+        }
+    }
+
+    fn by_machine(&self, ban: &MachineBan) -> Listed {
+        let MachineBan { prefix, since, ends, past, evidence } = ban.clone();
+        let is_enforced = !self.unenforced.contains(&prefix);
+        Listed {
+            added: Some(to_second(since)),
+            expires: Some(self.at(ends)),
+            ban: Some(Why { past, is_enforced, evidence }),
+            ..Listed::new(prefix, "machine".to_owned())
         }
     }
 

@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{Effect, Origin, Timed};
 
-pub(crate) use staging::{InForce, StagedEdit, stage, stage_live};
+pub(crate) use staged_file::StagedFile;
+pub(crate) use staging::{InForce, StagedEdit, metadata, stage, stage_live};
 
 /// The list that an edit changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! guard: arguments, logging, run, exit code.
 
 mod audit;
+mod bans;
 mod cli;
 mod clock;
 mod commands;
@@ -28,6 +29,7 @@ mod reload;
 mod samples;
 mod sessions;
 mod status;
+mod under;
 
 use std::{
     io::{self, BufWriter, Write as _},

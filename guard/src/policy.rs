@@ -4,6 +4,7 @@
 //! tables.
 
 mod change;
+mod connections;
 mod entries;
 mod limits;
 mod lockdown;
@@ -16,11 +17,12 @@ mod timed;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
 pub(crate) use change::ListChange;
+pub(crate) use connections::{BanPolicy, ConnectionPolicy};
 pub(crate) use entries::{Entries, Entry};
 pub(crate) use limits::{Limit, Per, Unit};
 pub(crate) use numbers::{Given, NoNumber, Numbers, number_bits};
@@ -59,12 +61,20 @@ pub(crate) struct Policy {
     pub(crate) log: LogPolicy,
     /// Who may ask the daemon what it does.
     pub(crate) control_readers: Readers,
+    /// The cgroup (v2) whose sockets' connections are counted.
+    #[serde(serialize_with = "path_as_text")]
+    pub(crate) cgroup: PathBuf,
     /// Whether grants let anybody in; not in a lockdown.
     #[serde(skip)]
     pub(crate) grants_hold: bool,
 }
 
 impl Policy {
+    /// Tells whether anything must be known of any service's connections, so that the sockets of the cgroup must be watched.
+    pub(crate) fn tracks_connections(&self) -> bool {
+        self.services.iter().any(|service| service.connections.is_tracked())
+    }
+
     /// What becomes of packets so malformed that no service can be told from them: they pass only where nothing that they
     /// could be meant for is enforced.
     pub(crate) fn malformed_mode(&self) -> Mode {
@@ -163,6 +173,7 @@ pub(crate) struct Service {
     /// What sources that may reach it are held to: at most [`LIMITS_MAX`](guard_common::limits::LIMITS_MAX), all of which must
     /// agree.
     pub(crate) limits: Vec<Limit>,
+    pub(crate) connections: ConnectionPolicy,
 }
 
 /// Where blocks are written.
@@ -267,6 +278,10 @@ impl Serialize for Interfaces {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.as_written())
     }
+}
+
+fn path_as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    path.to_string_lossy().serialize(serializer)
 }
 
 /// A path below a state directory whose name is no UTF-8 must not make the policy unprintable.

@@ -11,6 +11,6 @@ mod shape;
 
 pub(crate) use family::{Family, number};
 pub(crate) use model::{ByLength, is_in_any, some_telling_addresses};
-pub(crate) use policy::{entries, limit, policy, port, prefixes, service};
+pub(crate) use policy::{ban, entries, limit, policy, port, prefixes, service};
 pub(crate) use random::Random;
 pub(crate) use shape::{Shape, random_addresses};

@@ -42,9 +42,11 @@ pub(crate) struct Status {
     pub(crate) echo_rate: Option<String>,
     /// Prefixes as the policy lists them.
     pub(crate) entries: Entries,
-    /// Prefixes that are kept out for a time.
+    /// Prefixes that are kept out for a time, by hand and by machine.
     #[serde(default)]
     pub(crate) bans: usize,
+    #[serde(default)]
+    pub(crate) machine_bans: MachineBans,
     /// Prefixes that are let in for a time.
     #[serde(default)]
     pub(crate) grants: usize,
@@ -87,12 +89,51 @@ pub(crate) struct Service {
     pub(crate) mode: String,
     /// Those of its own, in words.
     pub(crate) limits: Vec<String>,
+    /// Absent where no TCP connections of it are counted, and guard closed none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connections: Option<Connections>,
+}
+
+/// TCP connections to a service.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Connections {
+    /// Absent where they are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) open: Option<u64>,
+    /// Those of the open ones that are in other network namespaces, where guard can't close them.
+    pub(crate) elsewhere: u64,
+    pub(crate) closed: Closed,
+}
+
+/// Connections that guard closed since the daemon started, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Closed {
+    /// They were idle.
+    pub(crate) idle: u64,
+    /// They were beyond a cap.
+    pub(crate) cap: u64,
+    /// The machine banned their source.
+    pub(crate) banned: u64,
+    /// Nothing lets their source in any more.
+    pub(crate) removed: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Entries {
     pub(crate) allow: usize,
     pub(crate) deny: usize,
+}
+
+/// Bans by the machine, and what led to them.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct MachineBans {
+    pub(crate) in_force: usize,
+    /// Those of them for which the table has no room.
+    pub(crate) unenforced: usize,
+    /// Proven violations since the daemon started.
+    pub(crate) violations: u64,
+    /// Those of them that nobody had the time to judge.
+    pub(crate) violations_lost: u64,
 }
 
 /// One row of what passed and was dropped.
@@ -133,6 +174,16 @@ pub(crate) fn verdict_name(verdict: Verdict, mode: Mode) -> &'static str {
     }
 }
 
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { open, elsewhere, closed: Closed { idle, cap, banned, removed } } = self;
+        if let Some(open) = open {
+            write!(f, "{open} open, {elsewhere} of them in other network namespaces; ")?;
+        }
+        write!(f, "closed: {idle} idle, {cap} too many, {banned} of banned sources, {removed} of removed ones")
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> =
@@ -166,6 +217,9 @@ impl fmt::Display for Status {
         for service in &self.services {
             writeln!(f, "service {} on {}: {}", service.name, service.ports.join(", "), service.mode)?;
             service.limits.iter().try_for_each(|limit| writeln!(f, "  at most {limit}"))?;
+            if let Some(connections) = &service.connections {
+                writeln!(f, "  connections: {connections}")?;
+            }
         }
         if let Some(rate) = &self.echo_rate {
             writeln!(f, "echo requests: at most {rate}")?;
@@ -175,6 +229,13 @@ impl fmt::Display for Status {
             "entries: {} allowed, {} denied; for a time: {} grants, {} bans",
             self.entries.allow, self.entries.deny, self.grants, self.bans
         )?;
+        let MachineBans { in_force, violations, violations_lost, .. } = self.machine_bans;
+        if in_force > 0 || violations > 0 {
+            writeln!(
+                f,
+                "bans by the machine: {in_force}; {violations} violations, {violations_lost} of them not judged"
+            )?;
+        }
         if self.readers == Readers::Everyone.word() {
             writeln!(f, "every user of this host may read this")?;
         }

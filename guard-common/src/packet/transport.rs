@@ -34,6 +34,8 @@ fn read_header<F: Frame>(frame: &F, bytes: Span, packet: &mut Packet) -> Option<
             }
             let header: [u8; 14] = frame.read(bytes.offset)?;
             read_ports(&header, packet);
+            packet.tcp_sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+            packet.tcp_acknowledgment = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
             packet.tcp_flags = header[13];
             let header_length = ((header[12] >> 4) as u32) << 2;
             if header_length < TCP_HEADER || header_length > bytes.length() {

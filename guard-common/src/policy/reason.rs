@@ -38,13 +38,15 @@ pub enum Reason {
     RateErrors = 15,
     /// Dropped: the source is banned.
     Banned = 16,
+    /// Dropped: the service, or the source at the service, has as many connections as it may have.
+    Connections = 17,
 }
 
 /// Reasons that a counter's index has room for; a power of two.
 pub const REASONS_MAX: usize = 32;
 
 impl Reason {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NotIp,
         Self::Essential,
         Self::Failsafe,
@@ -62,6 +64,7 @@ impl Reason {
         Self::RateEcho,
         Self::RateErrors,
         Self::Banned,
+        Self::Connections,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -83,6 +86,7 @@ impl Reason {
             Self::RateEcho => "rate_echo",
             Self::RateErrors => "rate_errors",
             Self::Banned => "banned",
+            Self::Connections => "connections",
         }
     }
 
@@ -102,7 +106,8 @@ impl Reason {
             | Self::RateConnections
             | Self::RateEcho
             | Self::RateErrors
-            | Self::Banned => Verdict::Drop,
+            | Self::Banned
+            | Self::Connections => Verdict::Drop,
         }
     }
 

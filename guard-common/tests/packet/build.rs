@@ -15,6 +15,8 @@ pub(crate) const PPPOE_SESSION: u16 = 0x8864;
 
 pub(crate) const SOURCE_PORT: u16 = 40_000;
 pub(crate) const DESTINATION_PORT: u16 = 3_000;
+const SEQUENCE: u32 = 0x1234_5678;
+const ACKNOWLEDGMENT: u32 = 0x9abc_def0;
 const HOP_LIMIT: u8 = 64;
 
 const SOURCE_V4: [u8; 4] = [192, 0, 2, 1];
@@ -121,12 +123,12 @@ impl Family {
 
     /// Returns what the parser must read from a packet with ports.
     pub(crate) fn expected_ports(self, protocol: u8, length: usize) -> Packet {
-        Packet {
-            source_port: SOURCE_PORT,
-            destination_port: DESTINATION_PORT,
-            tcp_flags: if protocol == protocol::TCP { tcp_flag::SYN } else { 0 },
-            ..self.expected(protocol, length)
+        let read =
+            Packet { source_port: SOURCE_PORT, destination_port: DESTINATION_PORT, ..self.expected(protocol, length) };
+        if protocol != protocol::TCP {
+            return read;
         }
+        Packet { tcp_flags: tcp_flag::SYN, tcp_sequence: SEQUENCE, tcp_acknowledgment: ACKNOWLEDGMENT, ..read }
     }
 }
 
@@ -224,7 +226,9 @@ pub(crate) fn tcp(data_offset: u8, behind: &[u8]) -> Vec<u8> {
 
 pub(crate) fn tcp_with_flags(data_offset: u8, flags: u8, behind: &[u8]) -> Vec<u8> {
     let mut segment = ports();
-    segment.extend([0, 0, 0, 1, 0, 0, 0, 0, data_offset << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend(SEQUENCE.to_be_bytes());
+    segment.extend(ACKNOWLEDGMENT.to_be_bytes());
+    segment.extend([data_offset << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);
     segment.extend(behind);
     segment
 }

@@ -124,6 +124,8 @@ fn read_transport(frame: &[u8], transport: Option<&TransportSlice<'_>>, packet: 
         Some(TransportSlice::Tcp(tcp)) => {
             (packet.source_port, packet.destination_port) = (tcp.source_port(), tcp.destination_port());
             packet.tcp_flags = tcp_flags(tcp);
+            packet.tcp_sequence = tcp.sequence_number();
+            packet.tcp_acknowledgment = tcp.acknowledgment_number();
         }
         Some(TransportSlice::Udp(udp)) => {
             (packet.source_port, packet.destination_port) = (udp.source_port(), udp.destination_port());

@@ -128,6 +128,8 @@ pub(crate) fn answer_expected(packet: &Packet, error: &Packet) -> Packet {
             _ => 0,
         },
         tcp_flags: 0,
+        tcp_sequence: 0,
+        tcp_acknowledgment: 0,
         hop_limit: error.hop_limit,
         length: error.length,
         ..*packet

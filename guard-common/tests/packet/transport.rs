@@ -55,6 +55,35 @@ fn tcp_flags_are_taken_as_they_are() {
 }
 
 #[test]
+fn tcp_numbers_are_taken_as_they_are() {
+    for family in Family::BOTH {
+        for numbers in [[0, 0], [1, u32::MAX], [u32::MAX, 1], [0x8000_0000, 0x7fff_ffff]] {
+            let [tcp_sequence, tcp_acknowledgment] = numbers;
+            let segment = patched(tcp(5, b""), 4, numbers.map(u32::to_be_bytes).as_flattened());
+            let whole = family.packet(protocol::TCP, &segment);
+            let first = family.fragment(0, true, protocol::TCP, &segment);
+            let later = family.fragment(1_400, false, protocol::TCP, &segment);
+            let other = family.packet(132, &segment);
+            let read = |packet: &[u8], fragment| {
+                let ports = family.expected_ports(protocol::TCP, packet.len());
+                Ip(Packet { tcp_sequence, tcp_acknowledgment, fragment, ..ports })
+            };
+            let unread =
+                |packet: &[u8], protocol, fragment| Ip(Packet { fragment, ..family.expected(protocol, packet.len()) });
+            check(
+                &format!("TCP numbers {numbers:?}, {family:?}"),
+                [
+                    ("whole", family.frame(&whole), read(&whole, Fragment::Whole)),
+                    ("first fragment", family.frame(&first), read(&first, Fragment::First)),
+                    ("later fragment", family.frame(&later), unread(&later, protocol::TCP, Fragment::Later)),
+                    ("another protocol", family.frame(&other), unread(&other, 132, Fragment::Whole)),
+                ],
+            );
+        }
+    }
+}
+
+#[test]
 fn udp_lengths_must_be_possible() {
     for family in Family::BOTH {
         let frame = |datagram: &[u8]| family.frame(&family.packet(protocol::UDP, datagram));

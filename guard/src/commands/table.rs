@@ -42,7 +42,10 @@ impl Table {
             column("added", |entry, now| entry.added.map(|added| ago(added, now))),
             column("name", |entry, _| entry.name.as_deref().map(escape)),
             column("source", |entry, _| Some(escape(&entry.source))),
-            column("comment", |entry, _| entry.comment.as_deref().map(escape)),
+            column("comment", |entry, _| {
+                let why = || entry.ban.as_ref().map(ToString::to_string);
+                entry.comment.clone().or_else(why).as_deref().map(escape)
+            }),
         ];
         if list == List::Allow {
             columns.splice(1..1, of_allow);

@@ -1,13 +1,14 @@
 //! The limits that variables of the guarded applications ask for, as far as they can be kept by looking at packets.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use guard_common::limits::LIMITS_MAX;
 
-use crate::policy::{Limit, Origin, Per, Unit};
+use crate::policy::{BanPolicy, Limit, Origin, Per, Unit};
 
 use super::amounts::parse_number;
+use super::cgroup::Cgroup;
 use super::document::ServiceKeys;
 use super::environment::Variables;
 use super::faults::Report;
@@ -31,7 +32,8 @@ const NAMED_WINDOW: Duration = Duration::from_mins(15);
 pub(super) struct ApplicationLimits {
     /// `RATE_LIMIT_MAX_REQUESTS`, `RATE_LIMIT_WINDOW_MS`: how many connections a source may open in so many ms, for every
     /// service without a `rate` of its own, also that of `GUARD_PORTS`. Where only one is given, the other is 100 or 60,000.
-    /// Requests inside one connection can't be seen.
+    /// Requests inside one connection can't be seen. A source that provably opens more is banned for one window, unless the
+    /// service has a `ban` of its own.
     every: Option<Located<Limit>>,
     /// `AUTH_RATE_LIMIT_MAX`: how many connections a source may open in 15 minutes, for the service named `auth`. Its `rate`
     /// keeps other limits, this one stands in place of those whose unit is connections and which are per source. It wins
@@ -52,7 +54,7 @@ impl ApplicationLimits {
     }
 
     /// Gives the limits to the services that they are for.
-    pub(super) fn hand_out(self, services: &mut [ServiceKeys], report: &mut Report) {
+    pub(super) fn hand_out(self, services: &mut [ServiceKeys], cgroup: &Cgroup, report: &mut Report) {
         let mut enforced = Vec::new();
         for (name, limit) in [("auth", self.auth), ("data", self.data)] {
             let Some(limit) = limit else { continue };
@@ -64,21 +66,46 @@ impl ApplicationLimits {
                 None => report.warn(&limit.origin, format_args!("limits nothing: no service is named `{name}`")),
             }
         }
-        if let Some(Located { value, origin }) = self.every {
-            let mut unlimited = services.iter_mut().filter(|service| service.limits.is_empty()).peekable();
-            match unlimited.peek() {
-                Some(_) => enforced.push(origin),
-                None => report.warn(&origin, "limits nothing: there is no service without a `rate` of its own"),
+        if let Some(every) = self.every {
+            let unlimited: Vec<_> = services.iter_mut().filter(|service| service.limits.is_empty()).collect();
+            if unlimited.is_empty() {
+                report.warn(&every.origin, "limits nothing: there is no service without a `rate` of its own");
+            } else {
+                limit(unlimited, &every, cgroup, report);
+                enforced.push(every.origin);
             }
-            unlimited.for_each(|service| service.limits.push(value));
         }
         if let Some(origin) = enforced.first() {
             report.warn(
                 origin,
                 "new connections are counted, for the requests inside one cannot be seen; what goes over the limit is \
-                 dropped, but the temporary ban of its source is not enforced by this version",
+                 dropped",
             );
         }
+    }
+}
+
+/// Gives a limit to services, and has who goes beyond it banned for one window, where that can be proven.
+fn limit(services: Vec<&mut ServiceKeys>, limit: &Located<Limit>, cgroup: &Cgroup, report: &mut Report) {
+    let Located { value, origin } = limit;
+    let ban = BanPolicy {
+        after: NonZeroU32::MIN,
+        within: value.window,
+        lasts: value.window,
+        factor_percent: 100,
+        max: value.window,
+        widen: None,
+    };
+    let mut would_ban = false;
+    for service in services {
+        service.limits.push(*value);
+        if service.has_tcp() && service.connections.policy.ban.is_none() {
+            would_ban = true;
+            service.connections.policy.ban = cgroup.trouble.is_none().then_some(ban);
+        }
+    }
+    if let Some(trouble) = cgroup.trouble.as_ref().filter(|_| would_ban) {
+        report.warn(origin, format_args!("bans are off, for nobody's connections can be known: {trouble}"));
     }
 }
 
@@ -111,7 +138,8 @@ fn number_or(
     Some(default)
 }
 
-fn number(Located { value, origin }: &Located<String>, most: u64, report: &mut Report) -> Option<u64> {
+/// Reads a whole number from 1 on.
+pub(super) fn number(Located { value, origin }: &Located<String>, most: u64, report: &mut Report) -> Option<u64> {
     parse_number(value, 1..=most).map_err(|error| report.fault(origin, error)).ok()
 }
 

@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use super::Sources;
+use super::cgroup::Cgroup;
 use super::document::Document;
 use super::environment::{EnvFile, Variables};
 use super::faults::Report;
@@ -19,6 +21,8 @@ pub(crate) struct Basis {
     environment: Vec<(OsString, OsString)>,
     /// Below which data files lie.
     pub(super) state_dir: PathBuf,
+    /// As it was when somebody first asked.
+    cgroup: OnceLock<Cgroup>,
 }
 
 impl Basis {
@@ -33,6 +37,7 @@ impl Basis {
             env_file: sources.env_file.as_deref().map(EnvFile::read),
             environment: sources.environment.clone(),
             state_dir: sources.state_dir.clone(),
+            cgroup: OnceLock::new(),
         }
     }
 
@@ -46,5 +51,11 @@ impl Basis {
             Ok(None) => Document::default(),
             Err(error) => Document::unreadable(&self.config, error, report),
         }
+    }
+
+    /// Returns the cgroup that the settings name. That it is looked at only once lets a change of data files be, should it go
+    /// away meanwhile.
+    pub(super) fn cgroup(&self, document: &Document) -> Cgroup {
+        self.cgroup.get_or_init(|| Cgroup::look(document)).clone()
     }
 }

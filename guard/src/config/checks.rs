@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use guard_common::policy::SERVICES_MAX;
 
-use crate::policy::{Effect, Entries, Origin, Port, Ranges, Timed};
+use crate::policy::{Effect, Entries, Limit, Mode, Origin, Port, Ranges, Timed};
 
-use super::document::{Document, ServiceKeys};
+use super::cgroup::Cgroup;
+use super::document::{ConnectionKeys, Document, ServiceKeys};
 use super::faults::Report;
+use super::item::Located;
 use super::width::Family;
 
 /// Refuses too many services, names that two have, and ports that two have or that always pass.
@@ -54,6 +56,39 @@ fn failsafe(services: &[ServiceKeys], failsafe_ports: &[Port], report: &mut Repo
             port.value
         );
         report.fault(&port.origin, message);
+    }
+}
+
+/// Refuses what asks for connections to be known where they cannot be, and bans that nothing can prove.
+pub(super) fn connections(services: &[ServiceKeys], mode: Mode, cgroup: &Cgroup, report: &mut Report) {
+    for service in services {
+        let name = service.name.as_deref().unwrap_or_default();
+        let ConnectionKeys { policy, asked } = &service.connections;
+        if let Some(Located { value, origin }) = asked
+            && !service.has_tcp()
+            && !service.ports.is_empty()
+        {
+            report.fault(origin, format_args!("service `{name}` has no TCP port, and `{value}` is about nothing else"));
+        }
+        if policy.ban.is_none() {
+            continue;
+        }
+        if !service.limits_faulty && !service.limits.iter().any(Limit::can_prove) {
+            let message = format_args!(
+                "service `{name}` has a `ban`, but no limit that proves who goes beyond it: one of `unit = \"connections\"`, \
+                 per source or prefix (IPv6: /64 or shorter)"
+            );
+            report.fault(&service.origin, message);
+        }
+        if service.mode.unwrap_or(mode) == Mode::Monitor {
+            report.warn_overall(format_args!("service `{name}` bans nobody: its mode is `monitor`"));
+        }
+    }
+    let asked = services.iter().find_map(|service| service.connections.asked.as_ref());
+    if let (Some(asked), Some(trouble)) = (asked, &cgroup.trouble) {
+        let place = cgroup.origin.as_ref().unwrap_or(&asked.origin);
+        let value = asked.value;
+        report.fault(place, format_args!("`{value}` needs `cgroup`, in which connections are counted: {trouble}"));
     }
 }
 

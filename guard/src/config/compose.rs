@@ -9,12 +9,15 @@ use guard_common::policy::SERVICES_MAX;
 
 use crate::clock::Clock;
 use crate::live::Live;
-use crate::policy::{DefaultVerdict, Effect, Entries, Limit, LogPolicy, Mode, Policy, Port, Ranges, Service, Timed};
+use crate::policy::{
+    ConnectionPolicy, DefaultVerdict, Effect, Entries, Limit, LogPolicy, Mode, Policy, Port, Ranges, Service, Timed,
+};
 
+use super::cgroup::Cgroup;
 use super::checks::{self, Wide};
 use super::document::{Document, FAILSAFE_PORTS, LogKeys, ServiceKeys};
 use super::faults::{Quoted, Report};
-use super::item::{List, Located};
+use super::item::Located;
 use super::list_file::{Expiring, ForService, ListFile};
 use super::live_file::LiveFile;
 use super::sets::{Expanded, Sets};
@@ -27,6 +30,7 @@ pub(super) struct Parts {
     pub(super) sets: Sets,
     pub(super) list_file: ListFile,
     pub(super) live_file: LiveFile,
+    pub(super) cgroup: Cgroup,
 }
 
 /// What the sources come to together.
@@ -39,7 +43,7 @@ pub(super) struct Composed {
 /// Joins the parts; without a policy there is at least one fault in the report, and with a fault the policy is worth
 /// nothing. What has ended by the clock is left out.
 pub(super) fn compose(parts: Parts, state_dir: &Path, clock: &Clock, report: &mut Report) -> Option<Composed> {
-    let Parts { settings, document, sets, list_file, mut live_file } = parts;
+    let Parts { settings, document, sets, list_file, mut live_file, cgroup } = parts;
     let wide = Wide::of(&document);
     live_file.forget_stale(&list_file.allow);
     let mode = settings.mode.or(document.mode).unwrap_or_default();
@@ -64,7 +68,9 @@ pub(super) fn compose(parts: Parts, state_dir: &Path, clock: &Clock, report: &mu
         );
     }
     checks::services(&keys, &failsafe_ports, report);
-    settings.limits.hand_out(&mut keys, report);
+    settings.limits.hand_out(&mut keys, &cgroup, report);
+    settings.connections.hand_out(&mut keys, report);
+    checks::connections(&keys, mode, &cgroup, report);
     hand_out(list_file.services, &mut keys, services_unknown, report);
     let mut timed = grants(list_file.expiring, &keys, services_unknown, &sets, clock, report);
     let mut deny = document.deny;
@@ -76,7 +82,8 @@ pub(super) fn compose(parts: Parts, state_dir: &Path, clock: &Clock, report: &mu
     checks::grants(&timed, wide, report);
     ranges_of("`deny`", &deny, report);
     ranges_of("`trusted`", &trusted, report);
-    let limited = document.echo_rate.is_some() || services.iter().any(|draft| !draft.limits.is_empty());
+    let is_limited = |draft: &Draft| !draft.limits.is_empty() || draft.connections.is_tracked();
+    let limited = document.echo_rate.is_some() || services.iter().any(is_limited);
     if !trusted.is_empty() && !limited {
         report.warn_overall("[trusted] changes nothing: there is no limit that it could exempt from");
     }
@@ -102,6 +109,7 @@ pub(super) fn compose(parts: Parts, state_dir: &Path, clock: &Clock, report: &mu
         services: (1..=SERVICES_MAX as u8).zip(services).map(|(number, draft)| draft.finish(number)).collect(),
         log: log(settings.eve_file.as_deref(), &document.log, state_dir, report),
         control_readers: document.control_readers.unwrap_or_default(),
+        cgroup: cgroup.path,
         grants_hold: true,
     };
     Some(Composed { policy, timed, live: live_file.into_live() })
@@ -114,6 +122,7 @@ struct Draft {
     mode: Mode,
     allow: Expanded,
     limits: Vec<Limit>,
+    connections: ConnectionPolicy,
 }
 
 impl Draft {
@@ -125,16 +134,17 @@ impl Draft {
             mode: keys.mode.unwrap_or(mode),
             allow: sets.expand(&keys.allow, report),
             limits: keys.limits,
+            connections: keys.connections.policy,
         }
     }
 
     fn finish(self, number: u8) -> Service {
-        let Self { name, ports, mode, allow: Expanded { mut entries, any, .. }, limits } = self;
+        let Self { name, ports, mode, allow: Expanded { mut entries, any, .. }, limits, connections } = self;
         if let Some(origin) = any {
             let everyone = ["0.0.0.0/0", "::/0"].map(|prefix| prefix.parse().expect("it is a prefix"));
             everyone.into_iter().for_each(|prefix| entries.push(prefix, &origin, None));
         }
-        Service { number, name, ports, mode, allow: entries, limits }
+        Service { number, name, ports, mode, allow: entries, limits, connections }
     }
 
     fn is_closed(&self) -> bool {
@@ -153,8 +163,7 @@ fn merge_ports(
         let first = &first.origin;
         report.fault(&origin, format_args!("GUARD_PORTS beside a [[service]] ({first}): write its ports there too"));
     } else {
-        let name = Some("default".to_owned());
-        services.push(ServiceKeys { origin, name, ports, allow: List::default(), mode: None, limits: Vec::new() });
+        services.push(ServiceKeys::of_ports(origin, "default", ports));
     }
     services
 }

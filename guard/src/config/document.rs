@@ -2,6 +2,7 @@
 //!
 //! Values end here as parsed parts with their lines; how they join with the environment is decided elsewhere.
 
+mod connections;
 mod limit;
 mod section;
 
@@ -18,6 +19,7 @@ use super::interfaces;
 use super::item::{List, Located, Scope};
 use super::prefix;
 use super::words::{NAME_FORM, is_name, parse_port};
+pub(super) use connections::{CONNECTIONS_MAX, ConnectionKeys};
 use section::{Section, Source};
 
 /// What `guard.toml` says; every key may be left out, and so may the file.
@@ -39,6 +41,9 @@ pub(super) struct Document {
     /// `echo_rate`: what echo requests are held to: `{ limit, window, burst, per }` as in `rate`, counted in packets. Default:
     /// no limit.
     pub(super) echo_rate: Option<Limit>,
+    /// `cgroup`: a directory of a cgroup v2 hierarchy; the connections of sockets in it and below are known. It is used, and must
+    /// be there, only where a service's connections are limited or may lead to bans. Default: `/sys/fs/cgroup`.
+    pub(super) cgroup: Option<Located<PathBuf>>,
     /// `shared_addresses`: own addresses that another host may hold for a time (VRRP). Default: none.
     pub(super) shared_addresses: Vec<IpAddr>,
     /// `allow_empty`: an empty allowlist on purpose. Default: `false`.
@@ -52,8 +57,8 @@ pub(super) struct Document {
     pub(super) list_file: Option<Located<PathBuf>>,
     /// `[deny] ips`: sources that are blocked everywhere: addresses, prefixes, `@set`. Default: none.
     pub(super) deny: List,
-    /// `[trusted] ips`: sources that no limit is to hold for: addresses, prefixes, `@set`. It lets nobody in. Default:
-    /// none.
+    /// `[trusted] ips`: sources that no limit is to hold for, and that the machine never bans: addresses, prefixes, `@set`. It lets
+    /// nobody in. Default: none.
     pub(super) trusted: List,
     /// `[sets]`: named lists, `name = "file"`, one prefix a line, `#` begins a comment; relative to the directory of
     /// `guard.toml`. `@name` stands wherever a prefix may. Default: none.
@@ -85,6 +90,10 @@ pub(super) struct ServiceKeys {
     /// `rate`: what sources that may reach it are held to: up to 4 tables `{ unit, limit, window, burst, per }`, all of which
     /// must agree; one may stand without a list. Default: what `RATE_LIMIT_*` say, also for an empty list; without them none.
     pub(super) limits: Vec<Limit>,
+    /// A part of `rate` was refused.
+    pub(super) limits_faulty: bool,
+    /// What TCP connections are held to.
+    pub(super) connections: ConnectionKeys,
 }
 
 /// `[log]`.
@@ -134,6 +143,7 @@ impl Document {
             failsafe_ports: ports(&mut top, "failsafe_ports", &mut false, report)
                 .map(|ports| ports.into_iter().map(|port| port.value).collect()),
             echo_rate: limit::echo_rate(&mut top, report),
+            cgroup: cgroup(&mut top, report),
             shared_addresses: addresses(&mut top, report),
             allow_empty: top.flag("allow_empty", report).unwrap_or_default(),
             allow_wide: top.flag("allow_wide", report).unwrap_or_default(),
@@ -164,6 +174,25 @@ impl Document {
 }
 
 impl ServiceKeys {
+    /// Stands for a service of which nothing but ports is said.
+    pub(super) fn of_ports(origin: Origin, name: &str, ports: Vec<Located<Port>>) -> Self {
+        Self {
+            origin,
+            name: Some(name.to_owned()),
+            ports,
+            allow: List::default(),
+            mode: None,
+            limits: Vec::new(),
+            limits_faulty: false,
+            connections: ConnectionKeys::default(),
+        }
+    }
+
+    /// Tells whether one of its ports is one of TCP.
+    pub(super) fn has_tcp(&self) -> bool {
+        self.ports.iter().any(|port| port.value.protocol == Protocol::Tcp)
+    }
+
     fn read(mut section: Section<'_>, report: &mut Report) -> Self {
         let origin = section.origin().clone();
         if !section.has("name") {
@@ -179,9 +208,11 @@ impl ServiceKeys {
         }
         let allow = list(&mut section, "allow", Scope::Service, report);
         let mode = section.word("mode", report);
-        let limits = limit::rate(&mut section, report);
+        let mut limits_faulty = false;
+        let limits = limit::rate(&mut section, &mut limits_faulty, report);
+        let connections = ConnectionKeys::read(&mut section, report);
         section.finish(report);
-        Self { origin, name, ports, allow, mode, limits }
+        Self { origin, name, ports, allow, mode, limits, limits_faulty, connections }
     }
 }
 
@@ -238,6 +269,15 @@ fn addresses(top: &mut Section<'_>, report: &mut Report) -> Vec<IpAddr> {
         }
     }
     addresses
+}
+
+fn cgroup(top: &mut Section<'_>, report: &mut Report) -> Option<Located<PathBuf>> {
+    let cgroup = path(top, "cgroup", report)?;
+    if cgroup.value.is_relative() && !cgroup.value.as_os_str().is_empty() {
+        let path = cgroup.value.display();
+        report.fault(&cgroup.origin, format_args!("key `cgroup`: `{path}` does not begin with `/`"));
+    }
+    Some(cgroup)
 }
 
 fn list(section: &mut Section<'_>, key: &'static str, scope: Scope, report: &mut Report) -> List {

@@ -31,7 +31,11 @@ const READ: &[&str] = &[
     "LOG_LEVEL",
     "RATE_LIMIT_MAX_REQUESTS",
     "RATE_LIMIT_WINDOW_MS",
+    "TCP_CONNECTION_TIMEOUT",
+    "TCP_MAX_CONNECTIONS",
     "TRUST_PROXY",
+    "WS_CONNECTION_TIMEOUT",
+    "WS_MAX_CONNECTIONS",
 ];
 
 /// The variables of the guarded applications that a later version will act on.
@@ -41,10 +45,6 @@ pub(super) const NOT_ENFORCED: &[&str] = &[
     "OTEL_SERVICE_NAME",
     "PROMETHEUS_ENABLED",
     "PROMETHEUS_PORT",
-    "TCP_CONNECTION_TIMEOUT",
-    "TCP_MAX_CONNECTIONS",
-    "WS_CONNECTION_TIMEOUT",
-    "WS_MAX_CONNECTIONS",
 ];
 
 /// An env-file as it was read.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::policy::{DefaultVerdict, Interfaces, Mode, Port, Word, XdpMode};
 
+use super::application_connections::ApplicationConnections;
 use super::application_limits::ApplicationLimits;
 use super::environment::{NOT_ENFORCED, Variables, is_separator};
 use super::faults::{Quoted, Report};
@@ -33,6 +34,8 @@ pub(super) struct Settings {
     pub(super) eve_file: Option<PathBuf>,
     /// `RATE_LIMIT_*`, `AUTH_RATE_LIMIT_MAX`, `DATA_RATE_LIMIT_MAX`.
     pub(super) limits: ApplicationLimits,
+    /// `TCP_MAX_CONNECTIONS`, `WS_MAX_CONNECTIONS`, `TCP_CONNECTION_TIMEOUT`, `WS_CONNECTION_TIMEOUT`.
+    pub(super) connections: ApplicationConnections,
     /// `LOG_LEVEL`: as it stands; the daemon's log reads it.
     pub(super) log_level: Option<String>,
 }
@@ -62,6 +65,7 @@ impl Settings {
             xdp_mode: word("GUARD_XDP_MODE", variables, report),
             eve_file: variables.get("GUARD_EVE_FILE").map(path),
             limits: ApplicationLimits::read(variables, report),
+            connections: ApplicationConnections::read(variables, report),
             log_level: variables.get("LOG_LEVEL").map(|variable| variable.value.trim().to_owned()),
         }
     }

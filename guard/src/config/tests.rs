@@ -1,5 +1,6 @@
 //! Whole configurations in, a policy or every fault out.
 
+mod connections;
 mod data;
 mod limits;
 mod refusals;
@@ -89,4 +90,16 @@ impl Setup {
 
 fn shown(text: impl ToString, dir: &Path) -> String {
     text.to_string().replace(&format!("{}/", dir.display()), "")
+}
+
+/// Where the v2 hierarchy is mounted on the host that tests.
+fn cgroup() -> String {
+    let mounts = procfs::mounts().unwrap();
+    let mount = mounts.into_iter().find(|mount| mount.fs_vfstype == "cgroup2");
+    mount.expect("a cgroup v2 hierarchy is mounted").fs_file
+}
+
+/// A `guard.toml` whose first line names it.
+fn in_cgroup(text: &str) -> Setup {
+    Setup::toml(&format!("cgroup = '{}'\n{text}", cgroup()))
 }

@@ -14,9 +14,10 @@ use nix::{
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::{Answer, Failure, FailureKind, Message, Request, VERSION};
+use super::{Answer, Failure, FailureKind, Message, Prefixes, Request, VERSION};
 use crate::{
     edit::EditOutcome, instance::Instance, kernel::LINKS, listing::Page, live::List, reload::Outcome, status::Status,
+    under::Under,
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -86,6 +87,11 @@ pub(crate) fn list(
             return Ok(());
         }
     }
+}
+
+/// Asks the daemon what lies under prefixes that are to be blocked.
+pub(crate) fn under(instance: &Instance, ips: Prefixes) -> Result<Under, Unreachable> {
+    ask(instance, Request::Under { ips }, PAGE_PATIENCE)
 }
 
 fn ask_for_change<T: DeserializeOwned>(

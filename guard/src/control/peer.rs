@@ -19,7 +19,7 @@ const COMMAND_MAX: u64 = 1000;
 /// A process that connected, with what it was when it did.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
-    pid: Pid,
+    pub(super) pid: Pid,
     pub(super) uid: Uid,
     /// Whether it is root, of this process's own user, or a member of the group.
     pub(super) may_change: bool,

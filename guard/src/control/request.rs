@@ -9,6 +9,7 @@ use super::Prefixes;
 use crate::{
     config::parse_ttl,
     live::{Addition, Edit, List, Removal},
+    under,
 };
 
 /// The longest comment, in bytes.
@@ -69,6 +70,10 @@ pub(crate) enum Request {
     List {
         list: List,
     },
+    /// What lies under prefixes that are to be blocked.
+    Under {
+        ips: Prefixes,
+    },
 }
 
 /// A change to whether there is a lockdown.
@@ -91,6 +96,7 @@ pub(super) enum Checked {
     Edit { edit: Edit, force: bool, warnings: Vec<String> },
     Lockdown { request: LockdownRequest, force: bool, warnings: Vec<String> },
     List(List),
+    Under(Vec<IpNet>),
 }
 
 impl Request {
@@ -140,6 +146,14 @@ impl Request {
             }
             Self::Lift { force } => Checked::Lockdown { request: LockdownRequest::Lift, force, warnings: Vec::new() },
             Self::List { list } => Checked::List(list),
+            Self::Under { ips } => {
+                let prefixes = ips.into_unique();
+                if !(1..=under::PREFIXES_MAX).contains(&prefixes.len()) {
+                    let (given, most) = (prefixes.len(), under::PREFIXES_MAX);
+                    return Err(format!("{given} prefixes: 1 to {most} are looked at together"));
+                }
+                Checked::Under(prefixes)
+            }
         })
     }
 }
@@ -208,6 +222,7 @@ mod tests {
             ),
             (Request::Lift { force }, r#"{"lift":{"force":true}}"#),
             (Request::List { list }, r#"{"list":{"list":"allow"}}"#),
+            (Request::Under { ips: prefixes(&["10.0.0.0/24"]) }, r#"{"under":{"ips":["10.0.0.0/24"]}}"#),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request, "{text}");

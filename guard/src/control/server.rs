@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use nix::unistd::{Gid, Group};
 use tokio::{
     net::UnixListener,
@@ -27,6 +28,7 @@ use crate::{
     policy::Readers,
     reload::Outcome,
     status::Status,
+    under::Inquiry,
 };
 use connection::{Client, Shared};
 use crowd::Crowd;
@@ -38,6 +40,7 @@ pub(crate) enum Question {
     Edit { edit: Edit, force: bool, by: Who, answer: oneshot::Sender<EditOutcome> },
     Lockdown { request: LockdownRequest, force: bool, by: Who, answer: oneshot::Sender<EditOutcome> },
     List { list: List, answer: oneshot::Sender<Listing> },
+    Under { prefixes: Vec<IpNet>, answer: oneshot::Sender<Inquiry> },
 }
 
 impl Question {
@@ -48,6 +51,7 @@ impl Question {
             Self::Reload { answer, .. } => answer.is_closed(),
             Self::Edit { answer, .. } | Self::Lockdown { answer, .. } => answer.is_closed(),
             Self::List { answer, .. } => answer.is_closed(),
+            Self::Under { answer, .. } => answer.is_closed(),
         }
     }
 }

@@ -82,6 +82,11 @@ impl Blocks {
         self.hand_over(&line, 0);
     }
 
+    /// Writes a line that stands for no packet.
+    pub(super) fn tell(&self, line: &impl Serialize) {
+        self.hand_over(line, 0);
+    }
+
     /// Returns the packets that lines stand for, and those whose line could not be written.
     pub(super) fn written_and_lost(&self) -> (u64, u64) {
         let lost = self.writer.lost();

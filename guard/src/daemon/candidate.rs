@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     audit::AuditLog,
+    bans::Bans,
     clock::Clock,
     config::{self, DataFiles, Loaded, Sources, Staged},
     control::LockdownRequest,
@@ -31,6 +32,7 @@ use crate::{
     policy::{ListChange, Policy, Word as _},
     refusal::Refusal,
     sessions::{own_session, sessions},
+    under::Inquiry,
 };
 
 /// What a fault of the file system came in the way of.
@@ -53,11 +55,14 @@ pub(super) struct Startup {
 pub(super) struct Present {
     pub(super) startup: Arc<Startup>,
     pub(super) in_force: InForce,
+    pub(super) bans: Bans,
     pub(super) warnings: Vec<String>,
     /// The file that lines are written to.
     pub(super) log: Option<LogFile>,
     /// The indices of the interfaces that are guarded.
     pub(super) guarded: BTreeSet<u32>,
+    /// What lies under wide prefixes that are to be blocked.
+    pub(super) under: Option<Inquiry>,
 }
 
 /// What is without a fault, with what it needs to come into force.
@@ -147,6 +152,7 @@ impl Candidate {
             policy: &in_force.configured,
             timed: &in_force.timed,
             live: &in_force.live,
+            bans: &present.bans,
             files: &in_force.files,
         };
         let others_wrote = in_force.files.have_changed();
@@ -167,6 +173,7 @@ impl Candidate {
         };
         candidate.changes = take(&mut staged.changes);
         candidate.change_warnings = take(&mut staged.warnings);
+        candidate.change_warnings.extend(present.under.iter().flat_map(Inquiry::warnings));
         let lets_in = matches!(edit, Edit::Add(Addition { list: List::Allow, .. }));
         if lets_in && candidate.next.live.lockdown.is_some() {
             candidate
@@ -300,7 +307,7 @@ impl Candidate {
         let sessions = sessions(by.pid());
         let (before, after) = (present.in_force.reach(clock.boot), self.next.reach(clock.boot));
         lockout::cut_sessions(&sessions, Some(&before), &after, |session| {
-            lockout::is_guarded(session, &present.guarded)
+            lockout::is_guarded(session.local.ip(), session.peer, &present.guarded)
         })
     }
 }
@@ -331,7 +338,9 @@ pub(super) fn check_sessions(
     let takes_over = guarded.iter().all(|index| instance.link(*index).exists());
     let sessions = if takes_over { own_session(Pid::this()) } else { sessions(Some(Pid::this())) };
     let after = next.reach(Clock::now().boot);
-    let cut = lockout::cut_sessions(&sessions, None, &after, |session| lockout::is_guarded(session, &guarded));
+    let cut = lockout::cut_sessions(&sessions, None, &after, |session| {
+        lockout::is_guarded(session.local.ip(), session.peer, &guarded)
+    });
     if forced {
         cut.iter().for_each(|cut| warn!("{}", cut.warning()));
     } else if !cut.is_empty() {

@@ -9,6 +9,7 @@ use tracing::{error, warn};
 
 use super::{
     Daemon,
+    bans::Enforcer,
     candidate::{Candidate, Present},
     flows::{OwnFlows, Switch},
     in_force::InForce,
@@ -21,10 +22,11 @@ use crate::{
     clock::Clock,
     kernel::{Generations, Prepared, TimedTables},
     launch::{self, Selection},
-    live::StagedEdit,
+    live::{Addition, Edit, List, StagedEdit},
     network::Network,
     notify,
     policy::{Given, Policy, number_bits},
+    under::{self, Inquiry},
 };
 
 /// What a fault of the file system came in the way of.
@@ -65,9 +67,11 @@ impl Daemon {
         let present = Present {
             startup: Arc::clone(self.changes.startup()),
             in_force: self.in_force.clone(),
+            bans: self.banning.bans().clone(),
             warnings: self.warnings.clone(),
             log: self.blocks.log_file().cloned(),
             guarded: self.guarding.indices(),
+            under: self.under(&request.what),
         };
         let (what, by, force) = (request.what.clone(), request.by.clone(), request.force);
         if what == What::Reload {
@@ -76,6 +80,17 @@ impl Daemon {
         let read = spawn_blocking(move || Candidate::read(&present, &what, &by, force));
         let step = async { Step::Read(read.await.unwrap_or_else(|error| Err(anyhow!("reading: {error}")))) };
         self.changes.begin(request, step);
+    }
+
+    /// Takes what is looked through for what lies under the wide prefixes that an edit is to block.
+    fn under(&self, what: &What) -> Option<Inquiry> {
+        let What::Edit(Edit::Add(Addition { list: List::Block, prefixes, .. })) = what else { return None };
+        let wide: Vec<_> = prefixes.iter().copied().filter(under::is_wide).take(under::PREFIXES_MAX).collect();
+        if wide.is_empty() {
+            return None;
+        }
+        let inquiry = self.inquiry(wide);
+        inquiry.inspect_err(|error| warn!("what lies under blocked prefixes is not known: {error}")).ok()
     }
 
     /// Goes on with the change under way.
@@ -162,6 +177,9 @@ impl Daemon {
         let generation_before = std::mem::replace(&mut self.generation, generation);
         self.warnings = warnings;
         self.warnings.extend(self.guarding.share_as(&self.in_force.policy).err());
+        if let Err(error) = self.following.end(&self.in_force.policy) {
+            self.warnings.push(format!("connections are counted for nothing: {:#}", anyhow::Error::from(error)));
+        }
         if let Some(generations) = &mut self.generations {
             generations.free_retired();
         }
@@ -191,12 +209,20 @@ impl Daemon {
         let switch = Switch::new(before, self.in_force.clone(), self.guarding.exits().indices());
         let (timed, prefixes) = (self.timed.clone(), self.in_force.timed_prefixes());
         let follow_with_flows = self.flows.follow(switch);
+        let close_cut = self.connections.follow(self.in_force.clone(), self.guarding.indices());
+        let enforcer = Arc::clone(self.banning.enforcer());
         let follow = spawn_blocking(move || {
             let changed = timed.set(&prefixes, &Clock::now()).map(drop).context("bans and grants");
-            in_all([changed, follow_with_flows(), keep(staged.as_ref())])
+            let staged = staged.as_ref();
+            let lifted = lift(staged, &enforcer);
+            let (closed, left) = and_warning(close_cut());
+            (in_all([changed, lifted, closed, follow_with_flows(), keep(staged)]), left)
         });
         self.changes.go_on(true, async {
-            Step::Followed(done, follow.await.unwrap_or_else(|error| Err(anyhow!("following: {error}"))))
+            let mut done = done;
+            let (followed, left) = follow.await.unwrap_or_else(|error| (Err(anyhow!("following: {error}")), None));
+            done.change_warnings.extend(left);
+            Step::Followed(done, followed)
         });
     }
 
@@ -208,6 +234,8 @@ impl Daemon {
         let (timed, before, after) = (self.timed.clone(), self.in_force.clone(), next.clone());
         let switch = Switch::new(before.clone(), next.clone(), self.guarding.exits().indices());
         let follow_with_flows = self.flows.follow(switch);
+        let close_cut = self.connections.follow(next.clone(), self.guarding.indices());
+        let enforcer = Arc::clone(self.banning.enforcer());
         let apply = spawn_blocking(move || {
             timed.set(&after.timed_prefixes(), &Clock::now()).context("bans and grants")?;
             if let Some(staged) = &mut staged
@@ -216,9 +244,12 @@ impl Daemon {
                 timed.set(&before.timed_prefixes(), &Clock::now()).context("bans and grants, as they were")?;
                 return Err(anyhow::Error::from(error).context(NOT_KEPT));
             }
-            let followed = in_all([follow_with_flows(), keep(staged.as_ref())]);
+            let staged = staged.as_ref();
+            let lifted = lift(staged, &enforcer);
+            let (closed, left) = and_warning(close_cut());
+            let followed = in_all([lifted, closed, follow_with_flows(), keep(staged)]);
             let trouble = followed.err().map(|error| format!("not everything follows this change: {error:#}"));
-            Ok(Done { change_warnings: done.change_warnings.into_iter().chain(trouble).collect(), ..done })
+            Ok(Done { change_warnings: done.change_warnings.into_iter().chain(left).chain(trouble).collect(), ..done })
         });
         self.changes.go_on(true, async {
             Step::Applied(next, apply.await.unwrap_or_else(|error| Err(anyhow!("changing bans and grants: {error}"))))
@@ -253,6 +284,9 @@ impl Daemon {
                 if let Err(error) = self.timed.set(&self.in_force.timed_prefixes(), &Clock::now()) {
                     error!("bans and grants are not all as they were: {:#}", anyhow::Error::from(error));
                 }
+                if let Err(error) = self.following.begin(&self.in_force.policy) {
+                    error!("{:#}", anyhow::Error::from(error));
+                }
                 // Brings own addresses back to what the policy in force wants, too.
                 self.look(network).await;
                 Err(error)
@@ -277,14 +311,15 @@ impl Daemon {
             self.flows.fill(policy, self.guarding.exits().indices()).await?;
         }
         let attached = self.guarding.extend(&self.in_force.policy, policy, &selection.present)?;
-        let enrolled = self.roster.enroll(given, &policy.services, &mut self.counters);
+        let enrolled = self.roster.enroll(given, &policy.services, &mut self.counters).map_err(anyhow::Error::from);
+        let enrolled = enrolled.and_then(|()| Ok(self.following.begin(policy)?));
         if enrolled.is_err() {
             self.guarding.withdraw(&attached);
             self.roster.settle(number_bits(&self.in_force.policy.services));
         }
         self.blocks.names.services = self.roster.names();
         self.blocks.names.interfaces = self.guarding.names();
-        Ok(enrolled?)
+        enrolled
     }
 
     /// Lets go of interfaces that the policy in force does not name.
@@ -319,9 +354,22 @@ fn prepare(
     Ok(prepared)
 }
 
+/// Lifts the bans by the machine that an edit names.
+fn lift(staged: Option<&StagedEdit>, enforcer: &Enforcer) -> anyhow::Result<()> {
+    staged.map_or(Ok(()), |staged| enforcer.lift(&staged.lifted))
+}
+
 /// Makes sure that what was edited stays on disk.
 fn keep(staged: Option<&StagedEdit>) -> anyhow::Result<()> {
     staged.map_or(Ok(()), StagedEdit::sync).context(NOT_KEPT)
+}
+
+/// Tells what became of a step from what the operator should know of it.
+fn and_warning(step: anyhow::Result<Option<String>>) -> (anyhow::Result<()>, Option<String>) {
+    match step {
+        Ok(warning) => (Ok(()), warning),
+        Err(error) => (Err(error), None),
+    }
 }
 
 /// Returns what is the matter with steps of which each was done whatever became of the others.

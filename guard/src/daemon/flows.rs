@@ -8,16 +8,19 @@ use std::{
     cell::LazyCell,
     collections::BTreeSet,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
 use anyhow::Context as _;
 use guard_common::flow::FlowKey;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tracing::{info, warn};
+use tracing::info;
 
-use super::in_force::InForce;
+use super::{
+    in_force::InForce,
+    trouble::{complain, lock},
+};
 use crate::{
     kernel::{Flows, KernelError},
     network::{
@@ -229,18 +232,4 @@ fn read(exits: &BTreeSet<u32>) -> anyhow::Result<(Open, Option<String>)> {
         Ok(leads_outside(address, routes.reach(address)?, |interface| exits.contains(&interface)))
     })?;
     Ok((open, trouble))
-}
-
-/// Notes what is the matter, and says it where that is news.
-fn complain(known: &Mutex<Option<String>>, trouble: Option<String>) {
-    let mut known = lock(known);
-    if let Some(trouble) = trouble.as_ref().filter(|_| *known != trouble) {
-        warn!("{trouble}");
-    }
-    *known = trouble;
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind it is whole at any moment.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

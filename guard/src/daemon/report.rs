@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use guard_common::{packet::LinkType, records};
+use guard_common::{address::Address, connections::ConnectionKey, packet::LinkType, records};
+use ipnet::IpNet;
 use tracing::error;
 
 use super::{
@@ -18,8 +19,9 @@ use crate::{
     listing::{InLockdown, Listing},
     live::List,
     network::Network,
-    policy::Word as _,
+    policy::{Origin, Word as _},
     status::{self, Counter, Entries, Events, LinkTypeCounter, Service, Status, verdict_name},
+    under::Inquiry,
 };
 
 impl Daemon {
@@ -39,6 +41,10 @@ impl Daemon {
             Question::List { list, answer } => match self.listing(list) {
                 Ok(listing) => drop(answer.send(listing)),
                 Err(error) => error!("listing: {:#}", anyhow::Error::from(error)),
+            },
+            Question::Under { prefixes, answer } => match self.inquiry(prefixes) {
+                Ok(inquiry) => drop(answer.send(inquiry)),
+                Err(error) => error!("what lies under prefixes: {:#}", anyhow::Error::from(error)),
             },
             Question::Reload { force, by, answer } => {
                 self.request(Request { what: What::Reload, force, by: By::Client(by), answer: Answer::Reload(answer) });
@@ -64,7 +70,7 @@ impl Daemon {
         let unguarded = self.guarding.unguarded().to_vec();
         let unreported = self.counters.unreported()?;
         let (exported, lost) = self.blocks.written_and_lost();
-        let (bans, grants) = self.timed.counts();
+        let (by_hand, by_machine, grants) = self.timed.counts();
         Ok(Status {
             version: status::VERSION,
             instance: self.changes.instance().name.clone(),
@@ -87,6 +93,7 @@ impl Daemon {
                     ports: service.ports.iter().map(ToString::to_string).collect(),
                     mode: service.mode.word().to_owned(),
                     limits: service.limits.iter().map(ToString::to_string).collect(),
+                    connections: self.connections.of_service(service),
                 })
                 .collect(),
             echo_rate: policy.echo_rate.as_ref().map(ToString::to_string),
@@ -94,7 +101,8 @@ impl Daemon {
                 allow: policy.allow.len() + policy.services.iter().map(|service| service.allow.len()).sum::<usize>(),
                 deny: policy.deny.len(),
             },
-            bans,
+            bans: by_hand + by_machine,
+            machine_bans: self.banning.status(by_machine),
             grants,
             readers: policy.control_readers.word().to_owned(),
             counters: self.counter_rows()?,
@@ -107,17 +115,54 @@ impl Daemon {
     /// Takes what a list is told from.
     pub(super) fn listing(&self, list: List) -> Result<Listing, KernelError> {
         let InForce { configured, timed, live, files, .. } = &self.in_force;
+        let clock = Clock::now();
         Ok(Listing {
             list,
             policy: Arc::clone(configured),
             timed: Arc::clone(timed),
             live: Arc::clone(live),
+            bans: if list == List::Block { self.banning.bans().in_force(clock.boot) } else { Vec::new() },
+            unenforced: self.banning.enforcer().unenforced(),
             entries_file: files.entries().to_owned(),
             used: self.used.read()?,
             used_since: self.used.since(),
-            clock: Clock::now(),
+            clock,
             generation: self.generation,
         })
+    }
+
+    /// Takes what is looked through for what lies under prefixes.
+    pub(super) fn inquiry(&self, prefixes: Vec<IpNet>) -> Result<Inquiry, KernelError> {
+        let InForce { configured, policy, timed, files, .. } = &self.in_force;
+        let clock = Clock::now();
+        // Who changes the kernel's tables may keep those locked for long.
+        let in_force = self.banning.bans().in_force(clock.boot);
+        Ok(Inquiry {
+            prefixes,
+            configured: Arc::clone(configured),
+            policy: Arc::clone(policy),
+            timed: Arc::clone(timed),
+            machine_bans: in_force.iter().map(|ban| (ban.prefix, ban.ends)).collect(),
+            entries_file: Origin::File { path: files.entries().into() },
+            used: self.used.read()?,
+            used_since: self.used.since(),
+            open: self.open_of_sources()?,
+            guarded: self.guarding.indices(),
+            clock,
+            generation: self.generation,
+        })
+    }
+
+    /// Returns how many connections each source has open, and to which service.
+    fn open_of_sources(&self) -> Result<Vec<(IpNet, String, u64)>, KernelError> {
+        let open = self.following.connections.of_sources()?;
+        let named = |(key, count): (ConnectionKey, u64)| {
+            let length = if key.version == 4 { 32 } else { 64 };
+            let source = IpNet::new(Address::from_octets(key.source).to_ip(key.version), length);
+            let service = self.blocks.names.service(key.service)?;
+            Some((source.expect("a family has such prefixes"), service.to_owned(), count))
+        };
+        Ok(open.into_iter().filter_map(named).collect())
     }
 
     fn counter_rows(&self) -> Result<Vec<Counter>, KernelError> {
@@ -146,6 +191,8 @@ impl Daemon {
         let mut warnings = self.warnings.clone();
         warnings.extend(self.guarding.exits().warnings());
         warnings.extend(self.flows.warnings());
+        warnings.extend(self.connections.warnings());
+        warnings.extend(self.banning.warnings());
         for (link_type, count) in self.counters.link_types()? {
             if link_type.hides_packets() {
                 warnings.push(format!(

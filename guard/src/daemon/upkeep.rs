@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use nix::time::{ClockId, clock_gettime};
 
-use super::{in_force::InForce, queue::What};
+use super::{
+    Daemon,
+    in_force::InForce,
+    queue::{By, What},
+};
 use crate::clock::Clock;
 
 /// How far clocks may go apart without having been set.
@@ -34,6 +38,23 @@ pub(super) struct Due {
     pub(super) upkeep: Option<What>,
     /// The wall clock was set, by which files say when entries end.
     pub(super) files: bool,
+}
+
+impl Daemon {
+    pub(super) fn look_at_clocks(&mut self) {
+        if self.changes.is_upkeep_under_way() {
+            return;
+        }
+        let due = self.changes.upkeep.look(&self.in_force);
+        // First, because they may have been read by a clock that was wrong; what is written then says so no more.
+        if due.files {
+            self.banning.clock_was_set();
+            self.request_unasked(What::Files, By::Clock);
+        }
+        if let Some(upkeep) = due.upkeep {
+            self.request_unasked(upkeep, By::Clock);
+        }
+    }
 }
 
 impl Upkeep {

@@ -177,6 +177,6 @@ impl StatsLine {
 }
 
 /// ISO 8601 with microseconds and a numeric offset, as Suricata writes it.
-fn timestamp<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn timestamp<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S.%6f%z"))
 }

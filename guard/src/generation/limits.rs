@@ -89,7 +89,8 @@ fn compile(identity: &LimitPlace, place: u16, tick_ns: u64) -> Result<Limit, Too
         units: 0,
         per_service,
         precise: is_short.into(),
-        reserved: [0; 2],
+        proves: 0,
+        reserved: 0,
     })
 }
 

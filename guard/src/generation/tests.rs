@@ -1,5 +1,6 @@
 //! Policies compiled, and read back.
 
+mod connections;
 mod limits;
 mod sets;
 

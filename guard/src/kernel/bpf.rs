@@ -12,13 +12,19 @@ use std::{
 
 const MAP_LOOKUP_ELEM: libc::c_int = 1;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
+const OBJ_PIN: libc::c_int = 6;
 const OBJ_GET: libc::c_int = 7;
 const MAP_GET_FD_BY_ID: libc::c_int = 14;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const MAP_LOOKUP_BATCH: libc::c_int = 24;
 const MAP_UPDATE_BATCH: libc::c_int = 26;
 const MAP_DELETE_BATCH: libc::c_int = 27;
+const LINK_CREATE: libc::c_int = 28;
+const LINK_UPDATE: libc::c_int = 29;
 const LINK_DETACH: libc::c_int = 34;
+
+/// The attach type of programs that follow a cgroup's sockets.
+const CGROUP_SOCK_OPS: u32 = 3;
 
 /// Adds or changes an element, adds one only where its key has none, changes one only where it has.
 const BPF_ANY: u64 = 0;
@@ -39,6 +45,18 @@ pub(super) struct LinkInfo {
     attach_type: u32,
 }
 
+/// What a link on a cgroup says of itself: the head of `struct bpf_link_info`, and of its part about cgroups.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct CgroupLinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    padding: u32,
+    /// The kernel's number of the cgroup that it is on; 0 once it is on none.
+    pub(super) cgroup: u64,
+}
+
 /// The head of `struct bpf_prog_info`.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
@@ -54,6 +72,39 @@ pub(super) fn open_pin(pin: &Path) -> io::Result<OwnedFd> {
     let object = bpf(OBJ_GET, &mut (path.as_ptr() as u64))?;
     // SAFETY: BPF_OBJ_GET answered with a descriptor, which nobody else has.
     Ok(unsafe { OwnedFd::from_raw_fd(object) })
+}
+
+/// Pins an object at a path where nothing is.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    struct Attributes {
+        path: u64,
+        object: u32,
+        flags: u32,
+    }
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    bpf(OBJ_PIN, &mut Attributes { path: path.as_ptr() as u64, object: object.as_raw_fd() as u32, flags: 0 }).map(drop)
+}
+
+/// Has a program follow the sockets of a cgroup for as long as the link lives that is returned.
+pub(super) fn follow_sockets(program: BorrowedFd<'_>, cgroup: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // `prog_fd`, `target_fd`, `attach_type`, the first fields.
+    let mut attributes = [program.as_raw_fd() as u32, cgroup.as_raw_fd() as u32, CGROUP_SOCK_OPS];
+    let link = bpf(LINK_CREATE, &mut attributes)?;
+    // SAFETY: BPF_LINK_CREATE answered with a descriptor, which nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(link) })
+}
+
+/// Has a link run another program from now on.
+pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    // `link_fd`, `new_prog_fd`, the first fields.
+    bpf(LINK_UPDATE, &mut [link.as_raw_fd() as u32, program.as_raw_fd() as u32]).map(drop)
+}
+
+/// Asks a link on a cgroup about itself.
+pub(super) fn cgroup_link_info(link: BorrowedFd<'_>) -> io::Result<CgroupLinkInfo> {
+    info(link)
 }
 
 /// Takes a link off what it is attached to; one whose interface is gone already stays as it is.

@@ -13,7 +13,7 @@ use nix::{
 };
 use tracing::{info, warn};
 
-use super::{KernelError, detach::detach, egress};
+use super::{KernelError, detach::detach, egress, sockets};
 use crate::instance::{BPFFS, Instance, all_pins};
 
 /// The directory inside an instance's that holds its links.
@@ -21,6 +21,9 @@ pub(crate) const LINKS: &str = "links";
 
 /// The directory inside an instance's for what is attached to packets that leave.
 pub(super) const EGRESS: &str = "egress";
+
+/// The pin inside an instance's directory of the link by which sockets are followed.
+pub(super) const SOCKETS: &str = "sockets";
 
 /// An instance's pins, held by this process alone. Dropped before they are kept, they are removed again.
 pub(crate) struct PinDirectory {
@@ -67,7 +70,11 @@ impl PinDirectory {
     fn abandon(&self) -> Result<(), KernelError> {
         let links = self.links();
         match fs::read_dir(&links).map(Iterator::count) {
-            Ok(0) => egress::detach_all(&self.path(EGRESS)).and_then(|()| remove_all(&self.path)),
+            Ok(0) => {
+                egress::detach_all(&self.path(EGRESS))?;
+                sockets::detach_pinned(&self.path(SOCKETS))?;
+                remove_all(&self.path)
+            }
             Ok(_) => Ok(()),
             Err(error) => Err(KernelError::Pin { action: "reading", path: links, error }),
         }
@@ -96,6 +103,7 @@ pub(crate) fn remove_pins(instance: &Instance) -> Result<bool, KernelError> {
     // As long as anything is dropped, answers are known.
     detach_all(&path.join(LINKS))?;
     egress::detach_all(&path.join(EGRESS))?;
+    sockets::detach_pinned(&path.join(SOCKETS))?;
     remove_all(&path)?;
     Ok(true)
 }

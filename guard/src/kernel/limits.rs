@@ -5,7 +5,8 @@
 
 use std::{
     collections::BTreeMap,
-    os::fd::{AsFd as _, AsRawFd as _},
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
 };
 
 use aya::{
@@ -14,6 +15,7 @@ use aya::{
 };
 use guard_common::{
     bucket::BucketLine,
+    connections::{Proof, ProofKey},
     limits::{LIMIT_LINES, LIMIT_PLACES},
     names,
     records::LimitPlace,
@@ -23,7 +25,7 @@ use thiserror::Error;
 use tracing::warn;
 use zerocopy::transmute;
 
-use super::{KernelError, getrandom, take_map};
+use super::{KernelError, bpf, getrandom, take_map};
 
 /// Why a limit has no place.
 #[derive(Debug, Error)]
@@ -34,6 +36,8 @@ pub(crate) enum PlaceError {
     Create(#[source] MapError),
     #[error("map {map}, place {place}")]
     Table { map: &'static str, place: u16, source: MapError },
+    #[error("map {}", names::PROOFS)]
+    Proofs(#[source] io::Error),
 }
 
 type Entry = [u8; size_of::<LimitPlace>()];
@@ -45,6 +49,7 @@ pub(super) struct Places {
     /// out, and elements can be removed. To open a map by its number would take CAP_SYS_ADMIN.
     partitions: HashMap<MapData, u32, u32>,
     totals: Array<MapData, [u8; size_of::<BucketLine>()]>,
+    proofs: OwnedFd,
     /// What the table says.
     owners: BTreeMap<u16, LimitPlace>,
     /// Those taken since the last assignment began.
@@ -58,13 +63,17 @@ impl Places {
         let table = take_map(ebpf, names::LIMITS)?;
         let owners = owners(&table).map_err(KernelError::map(names::LIMITS))?;
         let totals = take_map(ebpf, names::TOTALS)?;
-        Ok(Self { table, partitions: take_partitions(ebpf)?, totals, owners, fresh: Vec::new() })
+        let proofs = take_proofs(ebpf)?;
+        Ok(Self { table, partitions: take_partitions(ebpf)?, totals, proofs, owners, fresh: Vec::new() })
     }
 
     /// Gives each limit the place that it has, or else a new one, with buckets that nobody has charged. What fails changes
     /// nothing.
     pub(super) fn assign(&mut self, limits: &[LimitPlace]) -> Result<Vec<(LimitPlace, u16)>, PlaceError> {
         self.fresh.clear();
+        if limits.iter().any(|limit| !self.owners.values().any(|owner| owner == limit)) {
+            self.forget_proofs().map_err(PlaceError::Proofs)?;
+        }
         let assigned: Result<_, _> = limits.iter().map(|limit| Ok((*limit, self.place_of(limit)?))).collect();
         if assigned.is_err() {
             self.withdraw();
@@ -115,6 +124,17 @@ impl Places {
         self.owners.insert(place, *limit);
         self.fresh.push(place);
         Ok(place)
+    }
+
+    /// Forgets the handshakes that prove violations of limits without a place any more: by the next one's rate they would be others.
+    fn forget_proofs(&self) -> io::Result<()> {
+        let mut former = Vec::new();
+        bpf::for_each(self.proofs.as_fd(), |key: &ProofKey, _: &Proof| {
+            if u16::try_from(key.place).is_ok_and(|place| !self.owners.contains_key(&place)) {
+                former.push(*key);
+            }
+        })?;
+        bpf::remove(self.proofs.as_fd(), &former)
     }
 
     fn give_up_or_warn(&mut self, place: u16) {
@@ -175,6 +195,13 @@ fn take_partitions(ebpf: &mut Ebpf) -> Result<HashMap<MapData, u32, u32>, Kernel
     match ebpf.take_map(names::BUCKETS).ok_or(KernelError::Missing(names::BUCKETS))? {
         Map::ArrayOfMaps(map) => Map::HashMap(map).try_into().map_err(failed),
         _ => Err(failed(MapError::InvalidMapType { map_type: 0 })),
+    }
+}
+
+fn take_proofs(ebpf: &mut Ebpf) -> Result<OwnedFd, KernelError> {
+    match ebpf.take_map(names::PROOFS) {
+        Some(Map::LruHashMap(map)) => map.fd().as_fd().try_clone_to_owned().map_err(KernelError::map(names::PROOFS)),
+        _ => Err(KernelError::Missing(names::PROOFS)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the embedded object must hold, looked at without any privilege; and the program in the kernel, run on frames that
 //! no network carries.
 
-pub(super) mod frames;
+mod connections;
+pub(crate) mod frames;
 pub(super) mod limits;
 mod lists;
 pub(crate) mod machine;
@@ -21,7 +22,14 @@ fn every_shared_name_is_in_the_object() {
         assert!(object.maps.contains_key(map), "map {map}");
         assert!(map.len() <= 15, "{map} does not fit a map's name in the kernel");
     }
-    for program in [names::PROGRAM_GUARD, names::PROGRAM_FLUSH, names::PROGRAM_ADD, names::PROGRAM_EGRESS] {
+    for program in [
+        names::PROGRAM_GUARD,
+        names::PROGRAM_FLUSH,
+        names::PROGRAM_ADD,
+        names::PROGRAM_EGRESS,
+        names::PROGRAM_SOCKETS,
+        names::PROGRAM_COUNT,
+    ] {
         assert!(object.programs.contains_key(program), "program {program}");
     }
 }

@@ -3,11 +3,12 @@
 //! The kernel program compares the time by itself, so nothing that has ended counts, whether or not anybody sweeps.
 
 mod change;
+mod machine;
 mod table;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -20,18 +21,18 @@ use guard_common::{
     timed::{ANY_SERVICE, BANS_MAX, EVERY_SERVICE, GRANTS_MAX, Kind, LENGTH_WORDS, PrefixKey, length_bit},
 };
 use ipnet::IpNet;
-use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use super::{KernelError, words::Words};
-use crate::clock::Clock;
+use crate::clock::{Clock, slept};
 use change::Plan;
+use machine::{Unenforced, WantedBans};
 use table::{Entries, Table};
 
 /// How far an end may be from the one that is wanted without being written again: times are read one after another.
 const SLACK: Duration = Duration::from_millis(10);
 
-/// Bans by hand and grants. A clone is another handle on the same tables.
+/// Bans, by hand and by machine, and grants. A clone is another handle on the same tables.
 #[derive(Clone)]
 pub(crate) struct TimedTables(Arc<Tables>);
 
@@ -80,9 +81,10 @@ struct Tables {
     grants: Table,
     lengths: Words<LENGTH_WORDS>,
     /// Held by whoever changes them.
-    change: Mutex<()>,
-    /// Bans and grants that there are.
-    counts: [AtomicUsize; 2],
+    wanted: Mutex<WantedBans>,
+    /// Bans by hand, bans by machine, and grants.
+    counts: [AtomicUsize; 3],
+    unenforced: Mutex<Unenforced>,
 }
 
 impl TimedTables {
@@ -91,52 +93,73 @@ impl TimedTables {
             bans: Table::take(ebpf, names::BANS, BANS_MAX)?,
             grants: Table::take(ebpf, names::GRANTS, GRANTS_MAX)?,
             lengths: Words::take(ebpf, names::TIMED_LENGTHS)?,
-            change: Mutex::new(()),
+            wanted: Mutex::default(),
             counts: Default::default(),
+            unenforced: Mutex::default(),
         };
-        let held = [tables.bans.read()?, tables.grants.read()?];
+        let [bans, grants] = [tables.bans.read()?, tables.grants.read()?];
         // Whatever became of an earlier run's words, what is held is found.
-        (0..).zip(lengths(&held)).for_each(|(word, bits)| tables.lengths.set(word, bits));
+        (0..).zip(lengths(&bans, &grants)).for_each(|(word, bits)| tables.lengths.set(word, bits));
+        let held = WantedBans::found(bans, slept());
         tables.count(&held);
+        tables.count_grants(&grants);
+        *tables.lock() = held;
         Ok(Self(Arc::new(tables)))
     }
 
-    /// Makes both tables hold just what is wanted and has not ended, beside bans by machine, and reads it back. Writes only what
+    /// Makes both tables hold just what is wanted and has not ended, and bans by machine, and reads it back. Writes only what
     /// differs, so it may be called whenever something may have ended, or the clocks have jumped.
     ///
     /// # Errors
     /// The tables hold what they held before.
     pub(crate) fn set(&self, wanted: &[TimedPrefix], clock: &Clock) -> Result<TimedChange, TimedError> {
         let tables = &*self.0;
-        let _one_at_a_time = tables.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = tables.lock();
         let offset = slept();
         let now = clock.boot;
         let holding = wanted.iter().filter(|wanted| wanted.ends > now);
         let (bans, grants): (Vec<_>, Vec<_>) = holding.partition(|wanted| wanted.table == TimedTable::Ban);
+        let by_hand = entries(bans, offset);
+        held.by_machine.retain(|_, ends| *ends > now);
+        let (bans, unenforced) = held.with(&by_hand, tables.bans.size, offset);
         let plans = [
-            Plan::new(&tables.bans, entries(bans, offset), now.saturating_sub(offset))?,
+            Plan::new(&tables.bans, bans, now.saturating_sub(offset))?,
             Plan::new(&tables.grants, entries(grants, Duration::ZERO), now)?,
         ];
-        let applied = plans.iter().map(|plan| plan.apply(&tables.lengths)).collect::<Result<Vec<_>, _>>();
-        let after = applied.inspect_err(|_| plans.iter().for_each(Plan::undo))?;
-        tables.lengths.store_changed(&lengths(&after));
-        tables.count(&after);
+        let [bans, grants] = &plans;
+        let apply = || Ok((bans.apply(&tables.lengths)?, grants.apply(&tables.lengths)?));
+        let applied: Result<_, TimedError> = apply();
+        let (bans, grants) = applied.inspect_err(|_| plans.iter().for_each(Plan::undo))?;
+        tables.lengths.store_changed(&lengths(&bans, &grants));
+        held.by_hand = by_hand;
+        tables.put_unenforced(unenforced);
+        tables.count(&held);
+        tables.count_grants(&grants);
         Ok(plans.iter().fold(TimedChange::default(), |sum, plan| sum.and(plan.change())))
     }
 
-    /// Returns how many bans and how many grants there were when the tables were last read.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        let [bans, grants] = &self.0.counts;
-        (bans.load(Ordering::Relaxed), grants.load(Ordering::Relaxed))
+    /// Returns how many bans by hand, bans by machine and grants there were when the tables were last changed.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let [by_hand, by_machine, grants] = &self.0.counts;
+        (by_hand.load(Ordering::Relaxed), by_machine.load(Ordering::Relaxed), grants.load(Ordering::Relaxed))
     }
 }
 
 impl Tables {
-    fn count(&self, tables: &[Entries]) {
-        for (count, entries) in self.counts.iter().zip(tables) {
-            let made = entries.keys().filter(|key| key.service != ANY_SERVICE);
-            count.store(made.count(), Ordering::Relaxed);
-        }
+    fn lock(&self) -> MutexGuard<'_, WantedBans> {
+        // Whoever panicked with it left what was wanted before, or some of what is wanted now.
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, held: &WantedBans) {
+        let [by_hand, by_machine, _] = &self.counts;
+        by_hand.store(held.by_hand.len(), Ordering::Relaxed);
+        by_machine.store(held.by_machine.len(), Ordering::Relaxed);
+    }
+
+    fn count_grants(&self, grants: &Entries) {
+        let made = grants.keys().filter(|key| key.service != ANY_SERVICE);
+        self.counts[2].store(made.count(), Ordering::Relaxed);
     }
 }
 
@@ -159,9 +182,8 @@ fn entries<'a>(wanted: impl IntoIterator<Item = &'a TimedPrefix>, offset: Durati
             TimedTable::Ban | TimedTable::Grant { service: EVERY_SERVICE } => [EVERY_SERVICE].as_slice(),
             TimedTable::Grant { service } => &[*service, ANY_SERVICE],
         };
-        let version = if prefix.addr().is_ipv4() { 4 } else { 6 };
         for service in services {
-            let key = PrefixKey::of(Address::from(prefix.addr()), version, prefix.prefix_len(), *service);
+            let key = key(prefix, *service);
             let until = table::by_hand(ends.saturating_sub(offset));
             let entry = entries.entry(key).or_insert(until);
             entry.ends_ns = entry.ends_ns.max(until.ends_ns);
@@ -170,10 +192,15 @@ fn entries<'a>(wanted: impl IntoIterator<Item = &'a TimedPrefix>, offset: Durati
     entries
 }
 
-/// Returns which lengths of prefixes the tables of bans and of grants have.
-fn lengths(tables: &[Entries]) -> [u64; LENGTH_WORDS] {
+fn key(prefix: &IpNet, service: u8) -> PrefixKey {
+    let version = if prefix.addr().is_ipv4() { 4 } else { 6 };
+    PrefixKey::of(Address::from(prefix.addr()), version, prefix.prefix_len(), service)
+}
+
+/// Returns which lengths of prefixes the tables have.
+fn lengths(bans: &Entries, grants: &Entries) -> [u64; LENGTH_WORDS] {
     let mut words = [0; LENGTH_WORDS];
-    for (entries, is_ban) in tables.iter().zip([true, false]) {
+    for (entries, is_ban) in [(bans, true), (grants, false)] {
         for key in entries.keys() {
             let (word, bit) = length_bit(kind(is_ban, key), key.version, key.length);
             words[word] |= bit;
@@ -188,16 +215,6 @@ fn kind(is_ban: bool, key: &PrefixKey) -> Kind {
         (false, EVERY_SERVICE) => Kind::Grant,
         (false, _) => Kind::ServiceGrant,
     }
-}
-
-/// Returns how far the clock of bans is behind the time since boot: for how long the machine slept.
-fn slept() -> Duration {
-    let awake = read(ClockId::CLOCK_MONOTONIC);
-    read(ClockId::CLOCK_BOOTTIME).saturating_sub(awake)
-}
-
-fn read(clock: ClockId) -> Duration {
-    clock_gettime(clock).expect("every Linux has these clocks").into()
 }
 
 #[cfg(test)]

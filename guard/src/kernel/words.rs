@@ -43,9 +43,24 @@ impl<const COUNT: usize> Words<COUNT> {
         self.words()[place].load(Ordering::SeqCst)
     }
 
+    /// Returns all words.
+    pub(super) fn load_all(&self) -> [u64; COUNT] {
+        self.words().each_ref().map(|word| word.load(Ordering::SeqCst))
+    }
+
+    /// Adds to a word, by its place, and wraps.
+    pub(super) fn add(&self, place: usize, difference: u64) {
+        self.words()[place].fetch_add(difference, Ordering::SeqCst);
+    }
+
     /// Sets bits of a word, by its place.
     pub(super) fn set(&self, place: usize, bits: u64) {
         self.words()[place].fetch_or(bits, Ordering::SeqCst);
+    }
+
+    /// Clears bits of a word, by its place.
+    pub(super) fn clear(&self, place: usize, bits: u64) {
+        self.words()[place].fetch_and(!bits, Ordering::SeqCst);
     }
 
     /// Stores those words that are others than there.
@@ -59,7 +74,7 @@ impl<const COUNT: usize> Words<COUNT> {
 
     fn words(&self) -> &[AtomicU64; COUNT] {
         // SAFETY: the mapping begins on a page, is as long as the words are and lives as long as `self`; nobody else in
-        // this process maps it, and the kernel program reads whole words and sets bits of them by one instruction.
+        // this process maps it, and the kernel program reads whole words and changes them by one instruction.
         unsafe { &*self.page.as_mut_ptr().cast() }
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    bans::{BansBefore, Evidence},
     clock::Clock,
     live::{List, Lockdown, Who},
 };
@@ -55,9 +56,25 @@ pub(crate) struct Listed {
     pub(crate) comment: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
+    /// Of a ban by the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ban: Option<Why>,
     /// When the last packet of the sample came from there; absent: none was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_used: Option<Timestamp>,
+}
+
+/// Why the machine keeps a prefix out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Why {
+    /// Bans before it that are remembered.
+    pub(crate) past: u32,
+    /// Whether there is room for it in the kernel's table.
+    #[serde(rename = "enforced")]
+    pub(crate) is_enforced: bool,
+    /// Absent if it was found in the kernel, and nothing tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) evidence: Option<Evidence>,
 }
 
 /// A lockdown that is in force.
@@ -84,8 +101,21 @@ impl Listed {
             expires: None,
             comment: None,
             name: None,
+            ban: None,
             last_used: None,
         }
+    }
+}
+
+/// In one line.
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.evidence {
+            Some(evidence) => write!(f, "{evidence}")?,
+            None => f.write_str("nothing tells why")?,
+        }
+        write!(f, "{}", BansBefore(self.past))?;
+        if self.is_enforced { Ok(()) } else { f.write_str("; NOT ENFORCED, there is no room") }
     }
 }
 
@@ -116,6 +146,6 @@ impl fmt::Display for InLockdown {
 }
 
 /// Leaves out what is finer than anybody wants to read.
-pub(super) fn to_second(time: Timestamp) -> Timestamp {
+pub(crate) fn to_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::{
+    bans::Evidence,
     live::Lockdown,
     policy::{Entries, Mode, Protocol},
     samples,
@@ -88,6 +89,8 @@ fn sample(list: List) -> Listing {
             timed(grant(&[]), "10.0.0.98/32", 99, element(LIST_FILE, 3)),
         ]),
         live: Arc::new(live),
+        bans: Vec::new(),
+        unenforced: Arc::default(),
         entries_file: ENTRIES.into(),
         used: vec![("10.0.0.5".parse().unwrap(), Duration::from_secs(30)), ("10.1.2.3".parse().unwrap(), NOW)],
         used_since: Timestamp::from_second(900).unwrap(),
@@ -104,7 +107,7 @@ fn listed(listing: &Listing) -> Vec<Listed> {
 fn brief(entry: &Listed) -> String {
     let second = |time: Option<Timestamp>| time.map_or("-".to_owned(), |time| time.as_second().to_string());
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let Listed { ip, services, source, added, by, expires, comment, name, last_used } = entry;
+    let Listed { ip, services, source, added, by, expires, comment, name, last_used, .. } = entry;
     assert_eq!(by.is_some(), added.is_some(), "{ip}");
     let times = [added, expires, last_used].map(|time| second(*time)).join(" ");
     format!("{ip} [{}] {source} | {} {} | {times}", services.join(","), or_none(comment), or_none(name))
@@ -138,6 +141,51 @@ fn the_blocklist_has_everybody_who_is_kept_out_once() {
             "192.0.2.9/32 [] command of alice | live home | 500 - -",
             "192.0.2.10/32 [] command of alice | live home | 500 4600 -",
         ]
+    );
+}
+
+#[test]
+fn bans_by_machine_come_last_and_say_why() {
+    let time = |seconds| Timestamp::from_second(seconds).unwrap();
+    let evidence = Evidence {
+        service: "web".to_owned(),
+        limit: "3 connections in 1 s".to_owned(),
+        handshakes: 7,
+        violations: 5,
+        last_handshake: time(980),
+        last_violation: time(989),
+        offenders: 1,
+    };
+    let ban = |prefix, past, evidence| {
+        Arc::new(MachineBan { prefix: net(prefix), since: time(990), ends: Duration::from_secs(700), past, evidence })
+    };
+    let mut listing = sample(List::Block);
+    listing.bans = vec![ban("192.0.2.66/32", 2, Some(evidence.clone())), ban("2001:db8::/64", 0, None)];
+    listing.unenforced = Arc::new([net("2001:db8::/64")].into());
+    let listed = &listed(&listing)[3..];
+    let by_machine = |ip, ban| {
+        let (added, expires) = (Some(time(990)), Some(time(1600)));
+        Listed { added, expires, ban: Some(ban), ..Listed::new(net(ip), "machine".to_owned()) }
+    };
+    let [first, second] = [
+        Why { past: 2, is_enforced: true, evidence: Some(evidence) },
+        Why { past: 0, is_enforced: false, evidence: None },
+    ];
+    assert_eq!(first.to_string(), "5 violations of 3 connections in 1 s (web), 7 handshakes, 2 bans before");
+    assert_eq!(second.to_string(), "nothing tells why; NOT ENFORCED, there is no room");
+    assert_eq!(listed, [by_machine("192.0.2.66/32", first), by_machine("2001:db8::/64", second)]);
+    assert_eq!(
+        serde_json::to_value(&listed[0]).unwrap(),
+        serde_json::json!({
+            "ip": "192.0.2.66/32", "source": "machine", "added": "1970-01-01T00:16:30Z", "expires": "1970-01-01T00:26:40Z",
+            "ban": {
+                "past": 2, "enforced": true,
+                "evidence": {
+                    "service": "web", "limit": "3 connections in 1 s", "handshakes": 7, "violations": 5,
+                    "last_handshake": "1970-01-01T00:16:20Z", "last_violation": "1970-01-01T00:16:29Z", "offenders": 1,
+                },
+            },
+        })
     );
 }
 

@@ -112,13 +112,21 @@ impl Adding<'_> {
         let mut warnings = Remarks::default();
         self.say_covers(&came, &present, &mut notes, &mut warnings);
         if addition.list == List::Allow {
-            for (prefix, cover) in ground.blocked(addition.prefixes.iter().copied()).into_found() {
+            for (prefix, cover) in ground.blocked(&addition.prefixes).into_found() {
                 warnings.add(|| format!("{prefix} stays blocked, by {cover}"));
             }
         }
         changes.notes = notes.finish();
         let live = ground.live_after(&gone, fresh);
-        Plan { live, removed: present.former_elements, added, changes, warnings: warnings.finish(), needs_generation }
+        Plan {
+            live,
+            removed: present.former_elements,
+            added,
+            lifted: Vec::new(),
+            changes,
+            warnings: warnings.finish(),
+            needs_generation,
+        }
     }
 
     fn is_plain(&self) -> bool {

@@ -1,10 +1,12 @@
 //! What an edit is worked out from, and what it comes to.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
 use ipnet::IpNet;
 
+use crate::bans::Bans;
 use crate::clock::Clock;
 use crate::edit::Changes;
 use crate::policy::{Effect, Entries, Origin, Policy, Timed};
@@ -19,6 +21,7 @@ pub(super) struct Ground<'a> {
     pub(super) timed: &'a [Timed],
     /// Without what has ended.
     pub(super) live: &'a Live,
+    pub(super) bans: &'a Bans,
     /// None if the edit does not need them.
     pub(super) elements: &'a Elements<'a>,
     pub(super) list_file: &'a Path,
@@ -34,6 +37,8 @@ pub(super) struct Plan {
     pub(super) removed: Vec<usize>,
     /// Elements of the list file that come.
     pub(super) added: Vec<String>,
+    /// Prefixes whose ban by the machine is lifted.
+    pub(super) lifted: Vec<IpNet>,
     pub(super) changes: Changes,
     pub(super) warnings: Vec<String>,
     pub(super) needs_generation: bool,
@@ -62,8 +67,8 @@ impl<'a> Ground<'a> {
     }
 
     /// Finds what is blocked of some prefixes.
-    pub(super) fn blocked(&self, prefixes: impl IntoIterator<Item = IpNet>) -> Covers<Cover> {
-        let mut covers = Covers::of(prefixes);
+    pub(super) fn blocked(&self, prefixes: &[IpNet]) -> Covers<Cover> {
+        let mut covers = Covers::of(prefixes.iter().copied());
         for entry in self.policy.deny.iter() {
             covers.offer(entry.prefix, || Cover::at(entry.prefix, &entry.origin));
         }
@@ -71,7 +76,21 @@ impl<'a> Ground<'a> {
         for timed in self.timed.iter().filter(holds) {
             covers.offer(timed.prefix, || Cover::until(timed.prefix, self, timed.ends, &timed.origin));
         }
+        self.offer_bans(prefixes, &BTreeSet::new(), &mut covers);
         covers
+    }
+
+    /// Offers the bans by the machine that cover some prefixes, without those that are lifted.
+    pub(super) fn offer_bans<'p>(
+        &self,
+        prefixes: impl IntoIterator<Item = &'p IpNet>,
+        lifted: &BTreeSet<IpNet>,
+        covers: &mut Covers<Cover>,
+    ) {
+        let around = prefixes.into_iter().flat_map(|prefix| self.bans.covering(prefix, self.clock.boot));
+        for ban in around.filter(|ban| !lifted.contains(&ban.prefix)) {
+            covers.offer(ban.prefix, || Cover::until(ban.prefix, self, ban.ends, "banned by the machine"));
+        }
     }
 
     pub(super) fn is_in_list_file(&self, origin: &Origin) -> bool {

@@ -29,7 +29,7 @@ pub(crate) struct Whole<E> {
 }
 
 /// The clocks when the file was written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Clocks {
     boot_id: String,
@@ -69,24 +69,29 @@ pub(crate) struct LockdownRecord {
 }
 
 impl Clocks {
-    fn of(moment: &Moment) -> Option<Self> {
+    pub(crate) fn of(moment: &Moment) -> Option<Self> {
         let boot_ns = u64::try_from(moment.clock.boot.as_nanos()).expect("584 years since boot have not passed");
         Some(Self { boot_id: moment.boot_id.clone()?, boot_ns, time: moment.clock.wall })
     }
 
     /// Returns when a wall time of the file is, in time since this boot; zero if that was before.
     pub(crate) fn boot_at(clocks: Option<&Self>, expires: Timestamp, now: &Moment) -> Duration {
+        Self::since_boot(clocks, expires, now).try_into().unwrap_or_default()
+    }
+
+    /// Returns when a wall time of the file is, in time since this boot; less than zero if that was before.
+    pub(crate) fn since_boot(clocks: Option<&Self>, time: Timestamp, now: &Moment) -> SignedDuration {
         match clocks {
             Some(clocks) if Some(&clocks.boot_id) == now.boot_id.as_ref() => {
                 let boot = SignedDuration::try_from(Duration::from_nanos(clocks.boot_ns)).expect("584 years fit");
-                boot.saturating_add(expires.duration_since(clocks.time)).try_into().unwrap_or_default()
+                boot.saturating_add(time.duration_since(clocks.time))
             }
             // It was written before this boot. A clock that says otherwise is wrong, as one is that stood still without power.
             Some(clocks) => {
                 let earliest = clocks.time.saturating_add(now.clock.boot).expect("an unsigned duration saturates");
-                Clock { wall: now.clock.wall.max(earliest), ..now.clock }.boot_at(expires)
+                Clock { wall: now.clock.wall.max(earliest), ..now.clock }.since_boot(time)
             }
-            None => now.clock.boot_at(expires),
+            None => now.clock.since_boot(time),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Removing entries: all that are asked for, or none.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ipnet::IpNet;
 
@@ -40,6 +40,8 @@ struct Going {
     /// What stays of those of which only some services go.
     narrowed: Vec<LiveEntry>,
     elements: Vec<usize>,
+    /// Prefixes whose ban by the machine goes.
+    lifted: BTreeSet<IpNet>,
     /// Elements and entries that are not only what is said of one.
     count: usize,
     /// Whether something for good is among them.
@@ -52,11 +54,16 @@ impl Removing<'_> {
         let mut gone = vec![false; self.ground.live.entries.len()];
         going.live.iter().for_each(|at| gone[*at] = true);
         let warnings = self.still_there(&going, &gone);
+        let mut notes = Remarks::default();
+        for prefix in &going.lifted {
+            notes.add(|| format!("the ban of {prefix} by the machine is lifted, and what led to it is forgotten"));
+        }
         Plan {
             live: self.ground.live_after(&gone, going.narrowed),
             removed: going.elements,
             added: Vec::new(),
-            changes: Changes { removed: going.count, ..Changes::default() },
+            lifted: going.lifted.into_iter().collect(),
+            changes: Changes { removed: going.count, notes: notes.finish(), ..Changes::default() },
             warnings,
             needs_generation: going.for_good,
         }
@@ -84,6 +91,7 @@ impl Removing<'_> {
         let mut going = Going::default();
         self.take_live(|entry| asked.contains(&entry.prefix), &mut going);
         self.take_elements(&asked, &mut going);
+        self.take_bans(&mut going);
         let missing: Vec<IpNet> =
             self.removal.prefixes.iter().copied().filter(|prefix| !going.prefixes.contains(prefix)).collect();
         self.say_missing(&missing, &mut going.faults);
@@ -126,6 +134,16 @@ impl Removing<'_> {
         }
     }
 
+    fn take_bans(&self, going: &mut Going) {
+        let Self { removal, ground } = self;
+        let is_banned = |prefix: &&IpNet| ground.bans.of(prefix, ground.clock.boot).is_some();
+        if removal.list == List::Block {
+            going.lifted.extend(removal.prefixes.iter().filter(is_banned));
+            going.prefixes.extend(&going.lifted);
+            going.count += going.lifted.len();
+        }
+    }
+
     /// Returns the services that an entry is still for; none if it is not for those that are asked for.
     fn rest(&self, services: &[String]) -> Option<Vec<String>> {
         let asked = &self.removal.services;
@@ -152,6 +170,9 @@ impl Removing<'_> {
                 }
                 covers.offer(entry.prefix, || Cover::at(entry.prefix, &entry.origin));
             }
+        }
+        if self.removal.list == List::Block {
+            self.ground.offer_bans(missing, &BTreeSet::new(), &mut covers);
         }
         let covers: HashMap<IpNet, Cover> = covers.into_found().collect();
         let (list, services, done) = (self.list(), self.services(), self.removal.list.done());
@@ -197,6 +218,9 @@ impl Removing<'_> {
                 Some(ends) => Cover::until(entry.prefix, ground, ends, BY),
                 None => Cover::at(entry.prefix, BY),
             });
+        }
+        if removal.list == List::Block {
+            ground.offer_bans(&going.prefixes, &going.lifted, &mut covers);
         }
         let (done, mut warnings) = (removal.list.done(), Remarks::default());
         for (prefix, cover) in covers.into_found() {

@@ -15,7 +15,7 @@ const DIRECTORY_MODE: u32 = 0o750;
 
 /// New contents of a file, on disk. Dropped before they are put in its place, they go.
 #[derive(Debug)]
-pub(super) struct StagedFile {
+pub(crate) struct StagedFile {
     path: PathBuf,
     /// Where links lead from there.
     target: PathBuf,
@@ -29,7 +29,7 @@ pub(super) struct StagedFile {
 impl StagedFile {
     /// Writes what is to take the place of the file at `path`, with that one's owner and mode. `before` is what the contents
     /// were made from.
-    pub(super) fn write(path: &Path, contents: &str, before: Option<&Metadata>) -> io::Result<Self> {
+    pub(crate) fn write(path: &Path, contents: &str, before: Option<&Metadata>) -> io::Result<Self> {
         Self::try_write(path, contents, before)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
@@ -59,14 +59,14 @@ impl StagedFile {
     }
 
     /// Puts the new contents in the file's place.
-    pub(super) fn put(&mut self) -> io::Result<()> {
+    pub(crate) fn put(&mut self) -> io::Result<()> {
         fs::rename(&self.temporary, &self.target)?;
         self.put = true;
         Ok(())
     }
 
     /// Makes sure that they stay there.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         File::open(parent(&self.target))?.sync_all()
     }
 

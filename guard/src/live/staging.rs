@@ -4,6 +4,9 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
 
+use ipnet::IpNet;
+
+use crate::bans::Bans;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, DataFiles, Staged};
 use crate::edit::Changes;
@@ -19,12 +22,13 @@ use super::{Edit, List, Live, Who, add, record, remove};
 const GONE: &str = "it was there, and is gone";
 
 /// What an edit is made to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct InForce<'a> {
     /// As configured, also in a lockdown.
     pub(crate) policy: &'a Policy,
     pub(crate) timed: &'a [Timed],
     pub(crate) live: &'a Live,
+    pub(crate) bans: &'a Bans,
     pub(crate) files: &'a DataFiles,
 }
 
@@ -33,6 +37,8 @@ pub(crate) struct InForce<'a> {
 pub(crate) struct StagedEdit {
     /// What is added by command once it is committed.
     pub(crate) live: Live,
+    /// Prefixes whose ban by the machine is lifted by it.
+    pub(crate) lifted: Vec<IpNet>,
     pub(crate) changes: Changes,
     pub(crate) warnings: Vec<String>,
     /// Whether something else changes than grants and bans of `entries.json`, and what is said of entries: a set, the list
@@ -54,7 +60,7 @@ pub(crate) fn stage(
     who: Option<&Who>,
     clock: &Clock,
 ) -> Result<StagedEdit, Refusal> {
-    let InForce { policy, timed, files, .. } = *in_force;
+    let InForce { policy, timed, bans, files, .. } = *in_force;
     let now = Moment::from(*clock);
     let Current { file: entries_before, live, is_in_force } = current(in_force, &now)?;
     let list_file = files.list_file();
@@ -68,15 +74,16 @@ pub(crate) fn stage(
             Refusal::Files(vec![format!("{}: not a list that can be edited: {error}", list_file.display())])
         })?,
     };
-    let ground = Ground { policy, timed, live: &live, elements: &elements, list_file, entries: files.entries(), clock };
-    let Plan { live: planned, removed, added, changes, warnings, needs_generation } = match edit {
+    let entries = files.entries();
+    let ground = Ground { policy, timed, live: &live, bans, elements: &elements, list_file, entries, clock };
+    let Plan { live: planned, removed, added, lifted, changes, warnings, needs_generation } = match edit {
         Edit::Add(addition) => add::plan(addition, &ground, who)?,
         Edit::Remove(removal) => remove::plan(removal, &ground)?,
     };
     let not_written = |error: io::Error| Refusal::Changes(vec![format!("nothing is changed: {error}")]);
     let list_grows = !added.is_empty();
     let mut staged =
-        StagedEdit { live, changes, warnings, needs_generation, list_file: None, list_grows, entries: None };
+        StagedEdit { live, lifted, changes, warnings, needs_generation, list_file: None, list_grows, entries: None };
     staged.needs_generation |= !is_in_force;
     if !removed.is_empty() || !added.is_empty() {
         staged.needs_generation = true;
@@ -105,6 +112,7 @@ pub(crate) fn stage_live(live: Live, files: &DataFiles, clock: &Clock) -> io::Re
     let (live, entries) = write_entries(live, files, before.as_ref(), &Moment::from(*clock))?;
     Ok(StagedEdit {
         live,
+        lifted: Vec::new(),
         changes: Changes::default(),
         warnings: Vec::new(),
         needs_generation: false,
@@ -224,7 +232,7 @@ fn read_list(files: &DataFiles) -> Result<(String, Option<Metadata>), Refusal> {
 }
 
 /// Looks at a file; none if there is none.
-fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
+pub(crate) fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match path.symlink_metadata() {
             Ok(_) => Err(io::Error::other("a link that leads nowhere")),

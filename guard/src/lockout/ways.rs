@@ -1,33 +1,30 @@
-//! By which interfaces packets of a session come.
+//! By which interfaces packets of a connection come.
 
 use std::{collections::BTreeSet, fs, io, net::IpAddr, path::Path};
 
 use tracing::debug;
 
-use crate::{
-    network::{
-        name_of,
-        reach::{Reach, Routes},
-    },
-    sessions::Session,
+use crate::network::{
+    name_of,
+    reach::{Reach, Routes},
 };
 
 /// Where the kernel lists the interfaces of the network that this file system was mounted in.
 const INTERFACES: &str = "/sys/class/net";
 
-/// Tells whether packets of a session's peer come by one of the guarded interfaces, or by one that such a one carries, as that of
+/// Tells whether packets of a connection's peer come by one of the guarded interfaces, or by one that such a one carries, as that of
 /// a VLAN or a bridge. They are taken to come as they leave; of which nothing is known, by a guarded one.
-pub(crate) fn is_guarded(session: &Session, guarded: &BTreeSet<u32>) -> bool {
+pub(crate) fn is_guarded(local: IpAddr, peer: IpAddr, guarded: &BTreeSet<u32>) -> bool {
     // The same link-local address may be on every link.
-    if matches!(session.peer, IpAddr::V6(peer) if peer.is_unicast_link_local()) {
+    if matches!(peer, IpAddr::V6(peer) if peer.is_unicast_link_local()) {
         return true;
     }
-    match Routes::open().and_then(|routes| routes.reach_from(session.local.ip(), session.peer)) {
+    match Routes::open().and_then(|routes| routes.reach_from(local, peer)) {
         Ok(Reach::By(interface)) => carries(guarded, interface),
         Ok(Reach::Here) => false,
         Ok(Reach::Nowhere) => true,
         Err(error) => {
-            debug!("the way to {}: {error}", session.peer);
+            debug!("the way to {peer}: {error}");
             true
         }
     }

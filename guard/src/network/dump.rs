@@ -1,6 +1,6 @@
-//! A question to the kernel whose answer is a list, by netlink, blocking.
+//! A question to the kernel whose answer is a list, or an order, by netlink, blocking.
 //!
-//! Knows nothing of what is listed.
+//! Knows nothing of what is listed or ordered.
 
 use std::{
     io,
@@ -16,8 +16,8 @@ use nix::{
     },
 };
 use rtnetlink::packet_core::{
-    DecodeError, Emitable as _, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP,
-    NLMSG_OVERRUN, NetlinkBuffer, NetlinkHeader,
+    DecodeError, Emitable as _, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_DONE, NLMSG_ERROR,
+    NLMSG_NOOP, NLMSG_OVERRUN, NetlinkBuffer, NetlinkHeader,
 };
 
 /// The longest datagram that the kernel makes of a list (`netlink_recvmsg`).
@@ -65,6 +65,26 @@ pub(super) fn dump(
         }
     }
     Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel did not finish the list"))
+}
+
+/// Has the kernel do something, by a way to the part of it that does.
+///
+/// # Errors
+///
+/// What the kernel answered, or that it does not.
+pub(super) fn order(kernel: &OwnedFd, message_type: u16, request: &[u8]) -> io::Result<()> {
+    send(kernel.as_raw_fd(), &question(message_type, NLM_F_ACK, request), MsgFlags::empty())?;
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    let length = loop {
+        match recv(kernel.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Err(Errno::EINTR) => continue,
+            received => break received?,
+        }
+    };
+    match read_datagram(&buffer[..length], &mut |_| Ok(()))? {
+        Progress::Finished => Ok(()),
+        Progress::Unfinished => Err(invalid("an answer that does not say what became of it")),
+    }
 }
 
 /// Opens a way to a part of the kernel, which is not waited for for ever.

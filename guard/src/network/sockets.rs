@@ -2,6 +2,8 @@
 //!
 //! Whether a connection was opened from here, its socket does not say.
 
+pub(crate) mod tcp;
+
 use std::{collections::BTreeSet, fs, io, net::SocketAddr, ops::RangeInclusive};
 
 use guard_common::packet::protocol;
@@ -10,7 +12,7 @@ use netlink_packet_sock_diag::{
     inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags},
 };
 use nix::sys::socket::SockProtocol;
-use rtnetlink::packet_core::{Emitable as _, Parseable as _};
+use rtnetlink::packet_core::{DecodeError, Emitable as _, Parseable as _};
 
 use super::{Connection, NetworkError, dump::dump};
 
@@ -97,23 +99,40 @@ fn read_all(
     states: StateFlags,
     mut take: impl FnMut(&InetResponseHeader),
 ) -> Result<(), NetworkError> {
+    read_with(transport, states, ExtensionFlags::empty(), &[], |message| {
+        take(&InetResponseHeader::parse(message)?);
+        Ok(())
+    })
+}
+
+/// Gives `take` what the kernel says of each socket, with what is asked for beside the header. `attributes` stand behind the
+/// request's own header.
+fn read_with(
+    transport: &Transport,
+    states: StateFlags,
+    extensions: ExtensionFlags,
+    attributes: &[u8],
+    mut take: impl FnMut(&[u8]) -> Result<(), DecodeError>,
+) -> Result<(), NetworkError> {
     for (family, any) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
         let request = InetRequest {
             family,
             protocol: transport.protocol,
-            extensions: ExtensionFlags::empty(),
+            extensions: extensions.clone(),
             states: states.clone(),
             socket_id: any,
         };
-        let mut bytes = vec![0; request.buffer_len()];
-        request.emit(&mut bytes);
-        dump(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &bytes, |message| {
-            take(&InetResponseHeader::parse(message)?);
-            Ok(())
-        })
-        .map_err(|source| NetworkError::Dump { what: transport.name, source })?;
+        let bytes = [encode(&request).as_slice(), attributes].concat();
+        dump(SockProtocol::NetlinkSockDiag, SOCK_DIAG_BY_FAMILY, &bytes, &mut take)
+            .map_err(|source| NetworkError::Dump { what: transport.name, source })?;
     }
     Ok(())
+}
+
+fn encode(request: &InetRequest) -> Vec<u8> {
+    let mut bytes = vec![0; request.buffer_len()];
+    request.emit(&mut bytes);
+    bytes
 }
 
 fn connection(protocol: u8, socket: &InetResponseHeader) -> Connection {

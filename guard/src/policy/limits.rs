@@ -88,6 +88,12 @@ impl Limit {
         Ok(Self { unit, limit, window, burst, per })
     }
 
+    /// Tells whether completed handshakes can prove that a source went beyond it: connections are told from spoofed ones by who
+    /// completes them, and known by IPv4 address and IPv6 /64.
+    pub(crate) fn can_prove(&self) -> bool {
+        self.unit == Unit::Connections && matches!(self.per, Per::Prefix { v6: ..=64, .. })
+    }
+
     /// Returns the length of the longest packet that ever passes, where some packets are longer.
     pub(crate) fn longest_packet(&self) -> Option<u64> {
         (self.unit == Unit::Bytes && self.burst < Self::EVERY_PACKET).then_some(self.burst + 1)
@@ -162,7 +168,7 @@ impl fmt::Display for Amount {
 }
 
 /// A window in the largest unit that makes it a whole number: `15 min`; a single minute stays `60 s`.
-struct Window(Duration);
+pub(super) struct Window(pub(super) Duration);
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,7 +183,7 @@ impl fmt::Display for Window {
     }
 }
 
-fn as_ms<S: Serializer>(window: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_ms<S: Serializer>(window: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(window.as_millis() as u64)
 }
 

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{DefaultVerdict, Entries, Mode, Origin, Policy, Service};
+use super::{ConnectionPolicy, DefaultVerdict, Entries, Mode, Origin, Policy, Service};
 
 impl Policy {
     /// Returns the policy under which only failsafe ports, these prefixes and answers to own flows pass, whatever else is
@@ -13,6 +13,11 @@ impl Policy {
         let services = self.services.iter().map(|service| Service {
             mode: Mode::Enforce,
             allow: Entries::default(),
+            connections: ConnectionPolicy {
+                // A ban outlives the lockdown.
+                ban: service.connections.ban.filter(|_| service.mode == Mode::Enforce),
+                ..service.connections
+            },
             ..service.clone()
         });
         Self {
@@ -28,7 +33,7 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{num::NonZeroU32, path::Path};
 
     use super::*;
     use crate::{
@@ -50,5 +55,17 @@ mod tests {
         assert_eq!((locked.services[0].mode, locked.services[0].allow.len()), (Mode::Enforce, 0));
         assert_eq!((&locked.deny, &locked.failsafe_ports), (&policy.deny, &policy.failsafe_ports));
         assert_eq!(locked.services[0].ports, [port]);
+    }
+
+    #[test]
+    fn a_service_that_was_monitored_bans_nobody() {
+        let ban = samples::ban();
+        let connections = ConnectionPolicy { max: NonZeroU32::new(9), ban: Some(ban), ..ConnectionPolicy::default() };
+        let service = |mode| Service { connections, ..samples::service("web", &[], mode, &[]) };
+        let policy = samples::policy(&[], &[], vec![service(Mode::Enforce), service(Mode::Monitor)]);
+        let locked = policy.locked_down(&[], &Origin::File { path: Path::new("entries.json").into() });
+        let [enforced, monitored] = [0, 1].map(|at| locked.services[at].connections);
+        assert_eq!((enforced.ban, monitored.ban), (Some(ban), None));
+        assert_eq!((enforced.max, monitored.max), (connections.max, connections.max));
     }
 }

@@ -71,7 +71,7 @@ pub(crate) fn number_bits(services: &[Service]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::policy::{Entries, Mode};
+    use crate::policy::{ConnectionPolicy, Entries, Mode};
 
     use super::*;
 
@@ -83,6 +83,7 @@ mod tests {
             mode: Mode::Enforce,
             allow: Entries::default(),
             limits: Vec::new(),
+            connections: ConnectionPolicy::default(),
         };
         names.into_iter().map(service).collect()
     }

@@ -27,13 +27,19 @@ impl Policy {
         writeln!(out, "shared addresses: {}", list(&self.shared_addresses))?;
         writeln!(out, "block log: {}", log(&self.log))?;
         writeln!(out, "control readers: {}", self.control_readers.word())?;
+        if self.tracks_connections() {
+            writeln!(out, "cgroup: {}", self.cgroup.display())?;
+        }
         section(out, "allow", &self.allow)?;
         section(out, "deny", &self.deny)?;
         section(out, "trusted", &self.trusted)?;
-        for Service { name, ports, mode, allow, limits, .. } in &self.services {
+        for Service { name, ports, mode, allow, limits, connections, .. } in &self.services {
             section(out, &format!("service {name}, {}, {}, allow", list(ports), mode.word()), allow)?;
             heading(out, &format!("service {name}, limits"), limits.len())?;
             limits.iter().try_for_each(|limit| writeln!(out, "  {limit}"))?;
+            if connections.is_tracked() {
+                writeln!(out, "\nservice {name}, connections: {connections}")?;
+            }
         }
         let (bans, grants): (Vec<&Timed>, Vec<&Timed>) = timed.iter().partition(|timed| timed.effect == Effect::Ban);
         expiring(out, "granted for a time", &grants, clock)?;
@@ -93,12 +99,13 @@ fn list(items: impl IntoIterator<Item = impl Display>) -> String {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-    use std::num::NonZeroU64;
+    use std::num::{NonZeroU32, NonZeroU64};
     use std::path::Path;
     use std::time::Duration;
 
     use crate::policy::{
-        DefaultVerdict, Entry, Interfaces, Limit, Mode, Origin, Per, Port, Protocol, Readers, Unit, XdpMode,
+        BanPolicy, ConnectionPolicy, DefaultVerdict, Entry, Interfaces, Limit, Mode, Origin, Per, Port, Protocol,
+        Readers, Unit, XdpMode,
     };
 
     use super::*;
@@ -138,9 +145,23 @@ mod tests {
                     limit(Unit::Connections, 100, 99, Per::SOURCE),
                     limit(Unit::Bytes, 65_536, 65_535, Per::Prefix { v4: 24, v6: 56 }),
                 ],
+                connections: ConnectionPolicy {
+                    max: NonZeroU32::new(100),
+                    max_per_source: NonZeroU32::new(20),
+                    idle_timeout: Some(Duration::from_mins(5)),
+                    ban: Some(BanPolicy {
+                        after: NonZeroU32::new(5).unwrap(),
+                        within: Duration::from_mins(1),
+                        lasts: Duration::from_mins(15),
+                        factor_percent: 250,
+                        max: Duration::from_hours(24),
+                        widen: NonZeroU32::new(8),
+                    }),
+                },
             }],
             log: LogPolicy { eve: Some("/var/log/guard/eve.json".into()), stdout: true },
             control_readers: Readers::Everyone,
+            cgroup: "/sys/fs/cgroup".into(),
             grants_hold: true,
         }
     }
@@ -178,6 +199,7 @@ echo rate: 10 packets in 60 s, burst 20, in all
 shared addresses: 192.0.2.1
 block log: /var/log/guard/eve.json, standard output
 control readers: everyone
+cgroup: /sys/fs/cgroup
 
 allow (2):
   10.0.0.0/8      environment variable ALLOWED_IPS item 1
@@ -194,6 +216,9 @@ service web, tcp/3000, udp/3000, monitor, allow (1):
 service web, limits (2):
   100 connections in 60 s, burst 99, per source
   65536 bytes in 60 s, burst 65535, per IPv4 /24 and IPv6 /56
+
+service web, connections: at most 100 in all, at most 20 per source, closed when idle for 5 min, bans after 5 violations in \
+60 s for 15 min, x2.5 up to 1 d, wider from 8 offenders on
 
 granted for a time (2):
   192.0.2.7/32  until 2026-11-22T09:00:00Z  entries.json[0]  # visitor\\n
@@ -266,9 +291,23 @@ warnings (1):
                         "per": { "v4": 24, "v6": 56 },
                     },
                 ],
+                "connections": {
+                    "max": 100,
+                    "max_per_source": 20,
+                    "idle_timeout_ms": 300_000,
+                    "ban": {
+                        "after": 5,
+                        "within_ms": 60_000,
+                        "for_ms": 900_000,
+                        "factor_percent": 250,
+                        "max_ms": 86_400_000,
+                        "widen": 8,
+                    },
+                },
             }],
             "log": { "eve": "/var/log/guard/eve.json", "stdout": true },
             "control_readers": "everyone",
+            "cgroup": "/sys/fs/cgroup",
         });
         assert_eq!(serde_json::to_value(sample()).unwrap(), expected);
     }

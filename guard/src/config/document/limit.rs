@@ -37,14 +37,17 @@ struct LimitKeys {
 const REQUIRED: [(&str, &str); 3] =
     [("unit", "unit = \"connections\""), ("limit", "limit = 100"), ("window", "window = \"60s\"")];
 
-/// Takes a service's `rate`.
-pub(super) fn rate(service: &mut Section<'_>, report: &mut Report) -> Vec<Limit> {
-    let tables = service.one_or_more("rate", "`rate`", report);
+/// Takes a service's `rate`; where a part of it was refused, `faulty` is set.
+pub(super) fn rate(service: &mut Section<'_>, faulty: &mut bool, report: &mut Report) -> Vec<Limit> {
+    let tables = service.one_or_more("rate", "`rate`", faulty, report);
     if let Some(first_over) = tables.get(LIMITS_MAX) {
         let count = tables.len();
         report.fault(first_over.origin(), format_args!("{count} limits in `rate`, over the limit of {LIMITS_MAX}"));
     }
-    tables.into_iter().filter_map(|table| read(table, None, report)).collect()
+    let given = tables.len();
+    let limits: Vec<Limit> = tables.into_iter().filter_map(|table| read(table, None, report)).collect();
+    *faulty |= limits.len() < given;
+    limits
 }
 
 /// Takes `echo_rate`.

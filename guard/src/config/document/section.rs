@@ -37,12 +37,8 @@ pub(super) struct Section<'a> {
 type Value<'a> = Spanned<DeValue<'a>>;
 
 /// Keys of the design that this version does not have yet, with the table they stand in.
-const LATER: &[(&str, &[&str])] = &[
-    ("", &["cgroup", "metrics", "otlp", "tables"]),
-    ("[[service]]", &["ban", "idle_timeout", "max_connections", "max_connections_per_source"]),
-    ("[log]", &["anonymize", "journald"]),
-    ("`eve`", &["keep", "max_size"]),
-];
+const LATER: &[(&str, &[&str])] =
+    &[("", &["metrics", "otlp", "tables"]), ("[log]", &["anonymize", "journald"]), ("`eve`", &["keep", "max_size"])];
 
 impl<'a> Source<'a> {
     pub(super) fn new(path: Arc<Path>, text: &'a str) -> Self {
@@ -128,6 +124,25 @@ impl<'a> Section<'a> {
             .ok()
     }
 
+    /// Takes a number of a range, whole or not.
+    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>, report: &mut Report) -> Option<f64> {
+        let value = self.take(key)?;
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|n| n as f64),
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            _ => return self.wrong_type(key, value, "a number", report),
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (span, (least, most)) = (value.span(), range.into_inner());
+            report.fault(
+                &self.source.origin(&span),
+                format_args!("key `{key}`: {} is not from {least} to {most}", self.source.quoted(&span)),
+            );
+        }
+        number
+    }
+
     /// Takes a choice that is written as one word.
     pub(super) fn word<T: Word>(&mut self, key: &'static str, report: &mut Report) -> Option<T> {
         let Located { value, origin } = self.string(key, report)?;
@@ -204,12 +219,18 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// Takes a list of tables, where one may stand without the list.
-    pub(super) fn one_or_more(&mut self, key: &'static str, title: &'static str, report: &mut Report) -> Vec<Self> {
+    /// Takes a list of tables, where one may stand without the list; `faulty` is set as for a list.
+    pub(super) fn one_or_more(
+        &mut self,
+        key: &'static str,
+        title: &'static str,
+        faulty: &mut bool,
+        report: &mut Report,
+    ) -> Vec<Self> {
         if self.is_table(key) {
-            self.section(key, title, &mut false, report).into_iter().collect()
+            self.section(key, title, faulty, report).into_iter().collect()
         } else {
-            self.sections(key, title, &mut false, report)
+            self.sections(key, title, faulty, report)
         }
     }
 

@@ -1,12 +1,12 @@
 //! Limits, from `guard.toml` and from the guarded applications' variables.
 
-use super::Setup;
+use super::{Setup, in_cgroup};
 
 /// Ends inside of a service, at line 5, so that `rate` is line 6.
 const WEB: &str = "interfaces = ['eth0']\nallow.ips = ['10.0.0.0/8']\n[[service]]\nname = 'web'\nports = ['tcp/80']\n";
 const OTHERS: &str = "[[service]]\nname = 'auth'\nports = ['tcp/81']\n[[service]]\nname = 'data'\nports = ['tcp/82']\n";
 const NOT_SEEN: &str = "new connections are counted, for the requests inside one cannot be seen; what goes over the limit is \
-                        dropped, but the temporary ban of its source is not enforced by this version";
+                        dropped";
 
 /// The services' names, and their limits in words.
 #[track_caller]
@@ -219,7 +219,7 @@ fn the_applications_rate_limit_is_for_services_without_a_rate() {
     let text = format!("{WEB}rate = {{ unit = 'packets', limit = 9, window = '1s' }}\n{OTHERS}");
     let packets = "9 packets in 1 s, burst 8, per source";
     let with = |max: &str, window: &str| {
-        Setup::toml(&text).env("RATE_LIMIT_MAX_REQUESTS", max).env("RATE_LIMIT_WINDOW_MS", window)
+        in_cgroup(&text).env("RATE_LIMIT_MAX_REQUESTS", max).env("RATE_LIMIT_WINDOW_MS", window)
     };
     let said = |name: &str, text: &str| format!("environment variable RATE_LIMIT_{name}: {text}");
     for (max, window, limit, warnings) in [
@@ -254,7 +254,9 @@ fn the_applications_rate_limit_is_for_services_without_a_rate() {
         .env("GUARD_PORTS", "tcp/3000")
         .env_file("RATE-LIMIT-MAX-REQUESTS=7\nRATE-LIMIT-WINDOW-MS=1000\n");
     assert_limits(&variables, &[("default", &["7 connections in 1 s, burst 6, per source"])]);
-    assert_eq!(variables.warnings(), [format!("guard.env:1 (RATE_LIMIT_MAX_REQUESTS): {NOT_SEEN}")]);
+    // Whether bans are off depends on the host: where the v2 hierarchy is, no variable says.
+    let said = format!("guard.env:1 (RATE_LIMIT_MAX_REQUESTS): {NOT_SEEN}");
+    assert_eq!(variables.warnings().last(), Some(&said));
 }
 
 #[test]

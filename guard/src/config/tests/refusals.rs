@@ -94,7 +94,7 @@ fn what_is_no_toml() {
 
 #[test]
 fn unknown_keys() {
-    let top = "allow, allow_empty, allow_wide, control, default, deny, echo_rate, failsafe_ports, interfaces, log, mode, service, \
+    let top = "allow, allow_empty, allow_wide, cgroup, control, default, deny, echo_rate, failsafe_ports, interfaces, log, mode, service, \
                sets, shared_addresses, trusted, xdp_mode";
     refused(
         &format!(
@@ -103,7 +103,7 @@ fn unknown_keys() {
         ),
         &[
             &format!("guard.toml:3: unknown key `colour`; known are {top}"),
-            "guard.toml:7: unknown key `port` in [[service]]; known are allow, mode, name, ports, rate",
+            "guard.toml:7: unknown key `port` in [[service]]; known are allow, ban, idle_timeout, max_connections, max_connections_per_source, mode, name, ports, rate",
             &format!("guard.toml:8: unknown key `allow2`; known are {top}"),
             "guard.toml:10: unknown key `file` in [log]; known are eve, stdout",
             "guard.toml:11: unknown key `size` in `eve`; known are path",
@@ -115,28 +115,22 @@ fn unknown_keys() {
 
 #[test]
 fn keys_of_later_versions() {
-    let text = "cgroup = '/sys/fs/cgroup'\n[[service]]\nname = 'web'\nports = ['tcp/80']\nmax_connections = 1\n\
-                max_connections_per_source = 1\nidle_timeout = '5m'\nban = {}\n[log]\njournald = true\n\
+    let text = "[[service]]\nname = 'web'\nports = ['tcp/80']\n[log]\njournald = true\n\
                 anonymize = false\neve = { path = 'x', max_size = '1', keep = '1' }\n[metrics]\n[otlp]\n[tables]\n";
     let faults = Setup::toml(&format!("{INTERFACES}{ALLOW}{text}")).load().unwrap_err();
     for (line, key) in [
-        (3, "cgroup`"),
-        (7, "max_connections` in [[service]]"),
-        (8, "max_connections_per_source` in [[service]]"),
-        (9, "idle_timeout` in [[service]]"),
-        (10, "ban` in [[service]]"),
-        (12, "journald` in [log]"),
-        (13, "anonymize` in [log]"),
-        (14, "max_size` in `eve`"),
-        (14, "keep` in `eve`"),
-        (15, "metrics`"),
-        (16, "otlp`"),
-        (17, "tables`"),
+        (7, "journald` in [log]"),
+        (8, "anonymize` in [log]"),
+        (9, "max_size` in `eve`"),
+        (9, "keep` in `eve`"),
+        (10, "metrics`"),
+        (11, "otlp`"),
+        (12, "tables`"),
     ] {
         let fault = format!("guard.toml:{line}: unknown key `{key}: not supported by this version");
         assert!(faults.contains(&fault), "{fault} is not in {faults:#?}");
     }
-    assert_eq!(faults.len(), 12, "{faults:#?}");
+    assert_eq!(faults.len(), 7, "{faults:#?}");
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn the_process_wins_over_the_env_file() {
     let setup = Setup::empty()
         .env_file(
             "# the application's own\nSECRET=hunter2\nexport ALLOWED-IPS='10.0.0.1, 10.0.0.2'\n\
-             GUARD_INTERFACE=eth0\nGUARD_PORTS=\"tcp/3000\"\nWS-MAX-CONNECTIONS=100\nGUARD_MODE=monitor\n",
+             GUARD_INTERFACE=eth0\nGUARD_PORTS=\"tcp/3000\"\nPROMETHEUS-PORT=9100\nGUARD_MODE=monitor\n",
         )
         .env("GUARD_MODE", "enforce");
     assert_eq!(policy(&setup).mode, Mode::Enforce);
@@ -171,7 +171,7 @@ fn the_process_wins_over_the_env_file() {
         setup.entries(|loaded| &loaded.policy.allow),
         ["10.0.0.1/32 from guard.env:3 (ALLOWED_IPS item 1)", "10.0.0.2/32 from guard.env:3 (ALLOWED_IPS item 2)"]
     );
-    let warning = "guard.env:6 (WS_MAX_CONNECTIONS): `WS_MAX_CONNECTIONS=100` is not enforced by this version";
+    let warning = "guard.env:6 (PROMETHEUS_PORT): `PROMETHEUS_PORT=9100` is not enforced by this version";
     assert_eq!(setup.warnings(), [warning]);
 }
 

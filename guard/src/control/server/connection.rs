@@ -31,6 +31,7 @@ use crate::{
     policy::Readers,
     reload::Outcome,
     status::Status,
+    under::Under,
 };
 
 /// How long a client may take over a request, and over reading its answer.
@@ -102,6 +103,7 @@ enum Told {
     Status(Box<Status>),
     Reload(Outcome),
     Edit(EditOutcome),
+    Under(Under),
 }
 
 impl Shared {
@@ -214,13 +216,30 @@ impl Client {
                 let by = self.author().await?;
                 Told::Edit(self.ask(|answer| Question::Lockdown { request, force, by, answer }).await?.warn(warnings))
             }
+            Checked::Under(prefixes) => {
+                // It names login sessions, and is asked before a change.
+                self.permit(Act::Change)?;
+                let turn = self.listing_turn().await?;
+                let inquiry = self.ask(|answer| Question::Under { prefixes, answer }).await?;
+                let pid = self.peer.pid;
+                let answer = spawn_blocking(move || {
+                    let _turn = turn;
+                    inquiry.answer(pid)
+                });
+                Told::Under(answer.await.map_err(|_| ending())?)
+            }
             Checked::List(list) => {
-                let turn = timeout(PATIENCE, Arc::clone(&self.share().listings).acquire_owned()).await;
-                let turn = turn.map_err(|_| busy("lists"))?.map_err(|_| ending())?;
+                let turn = self.listing_turn().await?;
                 return Ok(Reply::Pages(self.ask(|answer| Question::List { list, answer }).await?, turn));
             }
         };
         Ok(Reply::Line(told))
+    }
+
+    /// Waits for the turn to have a list looked through.
+    async fn listing_turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let turn = timeout(PATIENCE, Arc::clone(&self.share().listings).acquire_owned()).await;
+        turn.map_err(|_| busy("lists"))?.map_err(|_| ending())
     }
 
     /// Puts a question to the daemon when it is this client's turn; an ending one gives no answer.

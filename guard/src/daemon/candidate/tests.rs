@@ -44,7 +44,18 @@ impl Scene {
         let audit = AuditLog::at(instance.audit_log());
         let startup = Startup { instance, sources, wait: false, log_level: None, audit };
         let guarded = BTreeSet::new();
-        Self { dir, present: Present { startup: Arc::new(startup), in_force, warnings, log: None, guarded } }
+        Self {
+            dir,
+            present: Present {
+                startup: Arc::new(startup),
+                in_force,
+                bans: Bans::default(),
+                warnings,
+                log: None,
+                guarded,
+                under: None,
+            },
+        }
     }
 
     fn write(&self, name: &str, text: &str) {

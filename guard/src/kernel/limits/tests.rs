@@ -346,3 +346,30 @@ fn the_hash_has_a_key_of_its_own_that_a_restart_keeps() {
         Machine::run(|other| assert_ne!(passed_and_tags(other), (5, first)));
     });
 }
+
+#[test]
+fn what_proved_violations_of_a_limit_proves_none_of_the_next_one_in_its_place() {
+    Machine::run(|machine| {
+        let (stays, goes) = (per_source(), hourly(Unit::Connections, 7, Per::SOURCE));
+        machine.install(policy(&[stays, goes]));
+        let places = &machine.generations.places;
+        let proof = Proof { idle_at: 1, ..Proof::default() };
+        let keys: Vec<_> =
+            places.owners.keys().map(|place| ProofKey { place: u32::from(*place), ..ProofKey::default() }).collect();
+        bpf::write(places.proofs.as_fd(), &keys, &vec![proof; keys.len()]).unwrap();
+        let proven = |machine: &Machine| {
+            let mut places = BTreeSet::new();
+            let proofs = machine.generations.places.proofs.as_fd();
+            bpf::for_each(proofs, |key: &ProofKey, _: &Proof| _ = places.insert(key.place as u16)).unwrap();
+            places
+        };
+        let before = machine.generations.places.owners.clone();
+        machine.install(policy(std::slice::from_ref(&stays)));
+        assert_eq!(proven(machine), before.keys().copied().collect(), "nobody else has a place");
+        machine.install(policy(&[stays, Limit { burst: goes.burst - 1, ..goes }]));
+        let after = &machine.generations.places.owners;
+        assert!(after.keys().eq(before.keys()), "the place is another limit's by now");
+        let same = after.iter().filter(|(place, owner)| before[place] == **owner).map(|(place, _)| *place);
+        assert_eq!(proven(machine), same.collect());
+    });
+}

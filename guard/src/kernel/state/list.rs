@@ -35,7 +35,7 @@ pub(super) enum Carry {
 /// Every table that outlives a run.
 ///
 /// `LIMITS` says whose the partitions in `BUCKETS` are: whoever makes the one [`Carry::Not`] does so with the other.
-pub(super) static STATE_MAPS: [StateMap; 18] = [
+pub(super) static STATE_MAPS: [StateMap; 26] = [
     row(names::COUNTERS, OTHER, Carry::Moved(Counted::Counters), "what was counted is forgotten"),
     row(names::SERVICES, OTHER, Carry::Copied, "what was counted is not told by service"),
     row(names::LINK_TYPES, OTHER, Carry::Moved(Counted::LinkTypes), "what was counted by link type is forgotten"),
@@ -54,12 +54,21 @@ pub(super) static STATE_MAPS: [StateMap; 18] = [
     row(names::GRANTS, 1, Carry::Copied, "grants are read anew"),
     row(names::TIMED_LENGTHS, 1, Carry::Copied, "bans by machine are forgotten"),
     row(names::USED, 1, Carry::Noted, "when entries were last used is not known"),
+    row(names::HANDSHAKES, 1, Carry::Noted, COUNTED_ANEW),
+    row(names::REFUSED, 1, Carry::Noted, "a SYN that is sent again may be a second violation"),
+    row(names::HALF_OPEN, 1, Carry::Copied, "handshakes under way are not counted"),
+    row(names::SOCKETS, 1, Carry::Copied, COUNTED_ANEW),
+    row(names::CONNECTIONS, 1, Carry::Copied, COUNTED_ANEW),
+    row(names::OPEN, 1, Carry::Copied, COUNTED_ANEW),
+    row(names::PROOFS, 1, Carry::Noted, "violations have to be proven anew"),
+    row(names::VIOLATIONS, 1, Carry::Not, "violations that were not read yet ban nobody"),
 ];
 
 /// The present version of what the build with another layout has another of.
 pub(super) const OTHER: u32 = 1 + RESERVED as u32;
 
 const NOTHING_OWED: &str = "rate limits begin with nothing owed";
+const COUNTED_ANEW: &str = "open connections are counted anew, those in other network namespaces not at all";
 const FLOWS_FORGOTTEN: &str = "answers to what was opened before may be dropped";
 
 const fn row(name: &'static str, version: u32, carry: Carry, loss: &'static str) -> StateMap {

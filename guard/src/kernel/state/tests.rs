@@ -109,6 +109,14 @@ fn a_changed_table_has_another_version() {
         ("GRANTS", 1, 20, 16, 65_536),
         ("TIMED_LENGTHS", 1, 4, 96, 1),
         ("USED", 1, 16, 8, 16_384),
+        ("HANDSHAKES", 1, 24, 40, 65_536),
+        ("REFUSED", 1, 24, 8, 16_384),
+        ("HALF_OPEN", 1, 24, 8, 65_536),
+        ("SOCKETS", 1, 8, 40, 262_144),
+        ("CONNECTIONS", 1, 24, 8, 262_144),
+        ("OPEN", 1, 4, 8, 64),
+        ("PROOFS", 1, 24, 32, 65_536),
+        ("VIOLATIONS", 1, 0, 0, 1 << 18),
     ];
     let found = STATE_MAPS.iter().map(|map| {
         let shape = &object.maps[map.name];

@@ -12,6 +12,8 @@ pub(crate) enum Sent {
     Syn,
     /// A bare SYN to another port.
     SynTo(u16),
+    /// A TCP segment without data.
+    Tcp(Tcp),
     /// A TCP segment of an open connection, of so many bytes from the IP header on.
     Segment(u16),
     /// A UDP packet from a port.
@@ -24,6 +26,15 @@ pub(crate) enum Sent {
     Unreachable,
 }
 
+/// A TCP segment's header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tcp {
+    pub(crate) from: u16,
+    pub(crate) to: u16,
+    pub(crate) flags: u8,
+    pub(crate) sequence: u32,
+}
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -34,8 +45,9 @@ pub(crate) const SERVER_PORT: u16 = 53;
 /// The port of a client's TCP connection.
 const CLIENT_PORT: u16 = 40_000;
 
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
+pub(crate) const SYN: u8 = 0x02;
+pub(crate) const RST: u8 = 0x04;
+pub(crate) const ACK: u8 = 0x10;
 
 impl Sent {
     /// Returns an Ethernet frame that carries it from the source.
@@ -45,6 +57,7 @@ impl Sent {
         let (protocol, payload) = match self {
             Self::Syn => (TCP, segment(SYN, SERVICE_PORT)),
             Self::SynTo(port) => (TCP, segment(SYN, port)),
+            Self::Tcp(tcp) => (TCP, tcp.bytes()),
             Self::Segment(length) => {
                 let mut segment = segment(ACK, SERVICE_PORT);
                 segment.resize(usize::from(length) - ip_header_length(source), 0);
@@ -98,9 +111,17 @@ fn packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> 
 }
 
 fn segment(flags: u8, to: u16) -> Vec<u8> {
-    let mut segment = [CLIENT_PORT.to_be_bytes(), to.to_be_bytes()].concat();
-    segment.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-    segment
+    Tcp { from: CLIENT_PORT, to, flags, sequence: 1 }.bytes()
+}
+
+impl Tcp {
+    fn bytes(self) -> Vec<u8> {
+        let Self { from, to, flags, sequence } = self;
+        let mut segment = [from.to_be_bytes(), to.to_be_bytes()].concat();
+        segment.extend(sequence.to_be_bytes());
+        segment.extend([0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        segment
+    }
 }
 
 fn datagram(from: u16, to: u16) -> Vec<u8> {

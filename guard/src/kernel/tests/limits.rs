@@ -49,12 +49,6 @@ pub(crate) fn passes(machine: &Machine, sent: Sent, source: &str, count: usize) 
     (0..count).filter(|_| machine.lets_in(sent, ip(source))).count()
 }
 
-/// Returns how many packets were counted for a reason.
-fn counted(machine: &Machine, reason: Reason) -> u64 {
-    let totals = machine.counters.decisions().unwrap();
-    totals.iter().filter(|total| total.reason == reason).map(|total| total.count.packets).sum()
-}
-
 #[test]
 fn nginx_lets_six_through_at_once_and_then_one_a_second() {
     Machine::run(|machine| {
@@ -73,8 +67,8 @@ fn nginx_lets_six_through_at_once_and_then_one_a_second() {
                 assert_eq!(passed, 6 + second as usize, "{client} after {second} s");
             }
         }
-        assert_eq!(counted(machine, Reason::Allowed), 16);
-        assert_eq!(counted(machine, Reason::RatePackets), 2 * 60 - 16);
+        assert_eq!(machine.counted(Reason::Allowed), 16);
+        assert_eq!(machine.counted(Reason::RatePackets), 2 * 60 - 16);
     });
 }
 
@@ -83,11 +77,11 @@ fn a_short_burst_is_measured_by_the_precise_clock() {
     Machine::run(|machine| {
         // A cell takes 100 us, far less than a tick.
         machine.install(policy(&[samples::limit(Unit::Packets, 10_000, 1)]));
-        let before = counted(machine, Reason::Allowed);
+        let before = machine.counted(Reason::Allowed);
         let (start, cpu_start) = (Instant::now(), cpu_time());
         machine.send(Sent::Segment(60), ip(CLIENTS[0]), 2_000_000);
         let [allowed, used] = [start.elapsed(), cpu_time() - cpu_start].map(|time| 2.0 + 10_000.0 * time.as_secs_f64());
-        let passed = (counted(machine, Reason::Allowed) - before) as f64;
+        let passed = (machine.counted(Reason::Allowed) - before) as f64;
         println!("{passed} of {allowed:.0} allowed, {used:.0} while this thread had the CPU");
         assert!(passed <= allowed, "{passed} passed, {allowed:.0} allowed");
         // By a clock of ticks of a millisecond two in ten would, and by one of longer ticks less.
@@ -116,7 +110,7 @@ fn connections_are_syns_and_first_datagrams() {
             assert_eq!(passes(machine, Sent::Datagram(1_002), client, 20), 20, "{client}: a flow that is known");
             assert_eq!(passes(machine, Sent::Segment(500), client, 20), 20, "{client}: a connection that is open");
         }
-        assert_eq!(counted(machine, Reason::RateConnections), 2 * 40);
+        assert_eq!(machine.counted(Reason::RateConnections), 2 * 40);
     });
 }
 
@@ -130,7 +124,7 @@ fn bytes_are_those_from_the_ip_header_on() {
             assert_eq!(passes(machine, Sent::Segment(400), client, 20), 1, "{client}");
             assert_eq!(passes(machine, Sent::Syn, client, 20), 0, "{client}");
         }
-        assert_eq!(counted(machine, Reason::RateBytes), 2 * (12 + 20 + 19 + 20));
+        assert_eq!(machine.counted(Reason::RateBytes), 2 * (12 + 20 + 19 + 20));
     });
 }
 
@@ -177,7 +171,7 @@ fn whom_a_limit_is_not_for() {
         for client in &CLIENTS[2..] {
             assert_eq!(passes(machine, Sent::Echo, client, 20), 3, "{client}");
         }
-        assert_eq!(counted(machine, Reason::RateEcho), 2 * 17);
+        assert_eq!(machine.counted(Reason::RateEcho), 2 * 17);
     });
 }
 
@@ -188,15 +182,15 @@ fn a_source_sends_so_many_errors_and_no_more() {
         policy.allow = samples::entries(&Family::BOTH.map(|family| family.net(0, 0)));
         machine.install(policy);
         for client in &CLIENTS[..2] {
-            let before = counted(machine, Reason::Allowed);
+            let before = machine.counted(Reason::Allowed);
             let start = Instant::now();
             machine.send(Sent::Unreachable, ip(client), 20_000);
-            let passed = counted(machine, Reason::Allowed) - before;
+            let passed = machine.counted(Reason::Allowed) - before;
             // With as much again for a tick.
             let most = 1_001 + 1 + (1_000.0 * start.elapsed().as_secs_f64()) as u64 + 20;
             assert!((1_001..=most).contains(&passed), "{client}: {passed} errors, of {most} at most");
         }
-        assert!(counted(machine, Reason::RateErrors) > 20_000);
+        assert!(machine.counted(Reason::RateErrors) > 20_000);
     });
 }
 
@@ -235,7 +229,7 @@ fn hammer(machine: &Machine, client: &str) -> (u64, [Duration; 2]) {
     let cpus = sched_getaffinity(Pid::from_raw(0)).unwrap();
     let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| cpus.is_set(*cpu).unwrap()).take(2).collect();
     assert_eq!(cpus.len(), 2, "this test needs two CPUs");
-    let before = counted(machine, Reason::Allowed);
+    let before = machine.counted(Reason::Allowed);
     let start = Instant::now();
     let exhaust = |packets| machine.send(Sent::Segment(60), ip(client), packets);
     exhaust(2 * BURST as u32);
@@ -255,7 +249,7 @@ fn hammer(machine: &Machine, client: &str) -> (u64, [Duration; 2]) {
     // What came to be allowed while the threads ended.
     let last = start.elapsed();
     exhaust(2 * BURST as u32);
-    (counted(machine, Reason::Allowed) - before, [last - first, start.elapsed()])
+    (machine.counted(Reason::Allowed) - before, [last - first, start.elapsed()])
 }
 
 #[test]

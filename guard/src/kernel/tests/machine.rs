@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    os::fd::{AsFd as _, BorrowedFd},
     panic, process,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -9,22 +10,24 @@ use std::{
 
 use aya::{
     Ebpf,
-    programs::{TestRun as _, TestRunOptions, Xdp},
+    maps::{Map, RingBuf},
+    programs::{TestRun as _, TestRunOptions, Xdp, XdpMode},
 };
-use guard_common::names;
+use guard_common::{connections::Violation, names, policy::Reason};
 use ipnet::IpNet;
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     unistd::geteuid,
 };
+use zerocopy::FromBytes as _;
 
 use super::frames::{SERVICE_PORT, Sent};
 use crate::{
     instance::{BPFFS, Instance},
     kernel::{
-        Counters, Egress, Flows, Generations, KernelError, LoadOptions, State, TimedTables, Used, bpffs::PinDirectory,
-        load_programs, privileges,
+        Connections, Counters, Egress, Flows, Generations, KernelError, LoadOptions, Sockets, State, TimedTables, Used,
+        bpffs::PinDirectory, load_programs, privileges,
     },
     policy::{Mode, Policy, Protocol},
     samples,
@@ -43,9 +46,11 @@ pub(crate) fn policy(allow: &[IpNet], deny: &[IpNet], service: &[IpNet]) -> Poli
 /// The program, loaded as the daemon loads it, with no policy yet and attached to nothing.
 pub(crate) struct Machine {
     pub(crate) generations: Generations,
+    pub(crate) connections: Connections,
     pub(crate) counters: Counters,
     pub(crate) egress: Egress,
     pub(crate) flows: Flows,
+    pub(crate) sockets: Sockets,
     /// What is still being taken over from the machine before.
     pub(crate) state: Option<State>,
     pub(crate) timed: TimedTables,
@@ -95,9 +100,11 @@ impl Machine {
         let (mut ebpf, state) = load_programs(&pins, LoadOptions::default())?;
         Ok(Self {
             generations: Generations::take(&mut ebpf)?,
+            connections: Connections::take(&mut ebpf, &pins)?,
             counters: Counters::take(&mut ebpf)?,
             egress: Egress::open(&mut ebpf, &pins)?,
             flows: Flows::take(&mut ebpf)?,
+            sockets: Sockets::open(&mut ebpf, &pins)?,
             used: Used::take(&mut ebpf, state.since(names::USED))?,
             timed: TimedTables::take(&mut ebpf)?,
             state: Some(state),
@@ -166,13 +173,48 @@ impl Machine {
     /// Has the program decide on a packet so many times, on this CPU; returns its last answer.
     pub(crate) fn send(&self, sent: Sent, source: IpAddr, times: u32) -> u32 {
         let frame = sent.frame(source);
-        let program = self.ebpf.program(names::PROGRAM_GUARD).expect("the program was loaded");
-        let program: &Xdp = program.try_into().expect("an XDP program");
         let mut options = TestRunOptions::new();
         options.data_in = Some(&frame);
         options.repeat = times;
-        let result = program.test_run(options).unwrap_or_else(|error| panic!("{sent:?} from {source}: {error}"));
+        let result = self.program().test_run(options).unwrap_or_else(|error| panic!("{sent:?} from {source}: {error}"));
         result.return_value
+    }
+
+    /// Attaches the program to an interface of this thread's network, for as long as the machine lives.
+    pub(crate) fn attach(&mut self, index: u32) {
+        let program = self.ebpf.program_mut(names::PROGRAM_GUARD).expect("the program was loaded");
+        let program: &mut Xdp = program.try_into().expect("an XDP program");
+        program.attach_to_if_index(index, XdpMode::Driver).expect("the driver takes XDP programs");
+    }
+
+    /// Returns the program that decides.
+    pub(crate) fn program(&self) -> &Xdp {
+        let program = self.ebpf.program(names::PROGRAM_GUARD).expect("the program was loaded");
+        program.try_into().expect("an XDP program")
+    }
+
+    /// Returns a table that nobody has taken out.
+    pub(crate) fn map(&self, name: &str) -> BorrowedFd<'_> {
+        match self.ebpf.map(name).expect("the object has it") {
+            Map::LruHashMap(map) | Map::HashMap(map) | Map::RingBuf(map) => map.fd().as_fd(),
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    /// Takes out what the program has told of violations.
+    pub(crate) fn violations(&mut self) -> Vec<Violation> {
+        let mut ring = RingBuf::try_from(self.ebpf.map_mut(names::VIOLATIONS).expect("the object has it")).unwrap();
+        let mut violations = Vec::new();
+        while let Some(record) = ring.next() {
+            violations.push(Violation::read_from_bytes(&record).unwrap());
+        }
+        violations
+    }
+
+    /// Returns how many packets were counted for a reason.
+    pub(crate) fn counted(&self, reason: Reason) -> u64 {
+        let totals = self.counters.decisions().unwrap();
+        totals.iter().filter(|total| total.reason == reason).map(|total| total.count.packets).sum()
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use guard_common::{
     address::Address,
     names,
+    policy::Ban,
     timed::{LENGTH_WORDS, PrefixKey, Until, length_bit},
 };
 use tracing::warn;
@@ -31,14 +32,14 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Compares what a table holds with what is wanted, at a time by the table's clock. Bans by machine stay until they end.
+    /// Compares what a table holds with what is wanted, at a time by the table's clock.
     pub(super) fn new(table: &'a Table, wanted: Entries, now: Duration) -> Result<Self, TimedError> {
         let before = table.read()?;
         let (mut ended, mut unwanted) = (Vec::new(), Vec::new());
         for (key, until) in before.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
-            if Duration::from_nanos(until.ends_ns) <= now {
+            if until.holds_at(now.as_nanos() as u64) == Ban::None {
                 ended.push(*key);
-            } else if until.by_machine == 0 {
+            } else {
                 unwanted.push(*key);
             }
         }
@@ -46,7 +47,7 @@ impl<'a> Plan<'a> {
         let written: Vec<_> = wanted.iter().filter(|(key, until)| differs(key, until)).map(|(k, v)| (*k, *v)).collect();
         let new = written.iter().filter(|(key, _)| !before.contains_key(key)).count();
         let plan = Self { table, before, wanted, ended, unwanted, written, new };
-        if plan.after() > table.size { Err(plan.full()) } else { Ok(plan) }
+        if plan.after() > table.size { Err(table.full(plan.after())) } else { Ok(plan) }
     }
 
     /// Carries it out and returns what the table holds then. New entries go in before those go out that nobody wants any more, as
@@ -63,10 +64,7 @@ impl<'a> Plan<'a> {
             let (word, bit) = length_bit(kind(self.table.name == names::BANS, key), key.version, key.length);
             lengths.set(word, bit);
         }
-        self.table.write(&self.written).map_err(|error| match error.raw_os_error() {
-            Some(libc::E2BIG) => self.full(),
-            _ => self.table.failed(error).into(),
-        })?;
+        self.table.write(&self.written).map_err(|error| self.table.not_written(error, self.after()))?;
         self.table.remove(last)?;
         self.check(self.table.read()?)
     }
@@ -87,12 +85,11 @@ impl<'a> Plan<'a> {
         self.before.len() - self.ended.len()
     }
 
-    /// Makes sure that the table holds what is wanted, and beside it nothing but bans by machine.
+    /// Makes sure that the table holds what is wanted, and nothing else.
     fn check(&self, after: Entries) -> Result<Entries, TimedError> {
         let is_held = |key: &PrefixKey, until: &Until| after.get(key).is_some_and(|held| is_same(held, until));
         let missing = self.wanted.iter().find(|(key, until)| !is_held(key, until)).map(|(key, _)| key);
-        let is_left = |key: &PrefixKey, until: &Until| until.by_machine == 0 && !self.wanted.contains_key(key);
-        let left = after.iter().find(|(key, until)| is_left(key, until)).map(|(key, _)| key);
+        let left = after.keys().find(|key| !self.wanted.contains_key(key));
         match missing.or(left) {
             Some(key) => Err(TimedError::ReadBack { table: self.table.name, prefix: written_out(key) }),
             None => Ok(after),
@@ -101,8 +98,7 @@ impl<'a> Plan<'a> {
 
     fn restore(&self) -> Result<(), KernelError> {
         let now = self.table.read()?;
-        let is_new = |key: &PrefixKey, until: &Until| until.by_machine == 0 && !self.before.contains_key(key);
-        let new: Vec<_> = now.iter().filter(|(key, until)| is_new(key, until)).map(|(key, _)| *key).collect();
+        let new: Vec<_> = now.keys().filter(|key| !self.before.contains_key(key)).copied().collect();
         self.table.remove(&new)?;
         let changed = self.before.iter().filter(|(key, until)| now.get(key) != Some(until));
         let changed: Vec<_> = changed.map(|(key, until)| (*key, *until)).collect();
@@ -113,15 +109,13 @@ impl<'a> Plan<'a> {
     fn after(&self) -> usize {
         self.left() - self.unwanted.len() + self.new
     }
-
-    fn full(&self) -> TimedError {
-        TimedError::Full { table: self.table.name, size: self.table.size, wanted: self.after() }
-    }
 }
 
-/// Tells whether an entry is by hand, as the wanted one is, and ends when that does.
+/// Tells whether an entry is made by whom the wanted one is, and ends when that does.
 fn is_same(held: &Until, wanted: &Until) -> bool {
-    held.by_machine == 0 && Duration::from_nanos(held.ends_ns.abs_diff(wanted.ends_ns)) < SLACK
+    held.by_machine == wanted.by_machine
+        && Duration::from_nanos(held.ends_ns.abs_diff(wanted.ends_ns)) < SLACK
+        && held.machine_s.abs_diff(wanted.machine_s) <= u32::from(held.machine_s > 0 && wanted.machine_s > 0)
 }
 
 fn written_out(key: &PrefixKey) -> String {

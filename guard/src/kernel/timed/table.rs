@@ -10,6 +10,7 @@ use std::{
 use aya::{Ebpf, maps::Map};
 use guard_common::timed::{PrefixKey, Until};
 
+use super::TimedError;
 use crate::kernel::{KernelError, bpf};
 
 pub(super) type Entries = BTreeMap<PrefixKey, Until>;
@@ -24,6 +25,11 @@ pub(super) struct Table {
 /// Returns the end of what somebody made, in the table's time.
 pub(super) fn by_hand(ends: Duration) -> Until {
     Until { ends_ns: u64::try_from(ends.as_nanos()).unwrap_or(u64::MAX), ..Until::default() }
+}
+
+/// Returns the end of a ban that nobody made, in the table's time.
+pub(super) fn by_machine(ends: Duration) -> Until {
+    Until { by_machine: 1, ..by_hand(ends) }
 }
 
 impl Table {
@@ -51,6 +57,18 @@ impl Table {
 
     pub(super) fn remove(&self, keys: &[PrefixKey]) -> Result<(), KernelError> {
         bpf::remove(self.map.as_fd(), keys).map_err(|error| self.failed(error))
+    }
+
+    /// Says what kept an element from being written, of so many that were wanted.
+    pub(super) fn not_written(&self, error: io::Error, wanted: usize) -> TimedError {
+        match error.raw_os_error() {
+            Some(libc::E2BIG) => self.full(wanted),
+            _ => self.failed(error).into(),
+        }
+    }
+
+    pub(super) fn full(&self, wanted: usize) -> TimedError {
+        TimedError::Full { table: self.name, size: self.size, wanted }
     }
 
     pub(super) fn failed(&self, error: io::Error) -> KernelError {

@@ -1,10 +1,11 @@
 //! Bans and grants in the kernel, and what its program makes of them.
 
+mod by_machine;
 mod tables;
 
 use std::{net::IpAddr, thread};
 
-use guard_common::{flow::FlowKey, packet::protocol, timed::Until};
+use guard_common::{flow::FlowKey, packet::protocol};
 
 use super::*;
 use crate::{
@@ -66,16 +67,8 @@ fn set(machine: &Machine, wanted: &[TimedPrefix]) -> TimedChange {
     machine.timed.set(wanted, &Clock::now()).unwrap_or_else(|error| panic!("{:#}", anyhow::Error::from(error)))
 }
 
-/// Adds a ban as the machine would.
-fn add_by_machine(machine: &Machine, address: &str, lasts: Duration) {
-    let ip = ip(address);
-    let (version, length) = if ip.is_ipv4() { (4, 32) } else { (6, 128) };
-    let key = PrefixKey::of(ip.into(), version, length, EVERY_SERVICE);
-    let (word, bit) = length_bit(Kind::Ban, version, length);
-    let tables = &machine.timed.0;
-    tables.lengths.set(word, bit);
-    let until = Until { by_machine: 1, ..table::by_hand(boot() + lasts - slept()) };
-    tables.bans.write(&[(key, until)]).unwrap();
+fn add_by_machine(machine: &Machine, prefix: &str, lasts: Duration) {
+    machine.timed.ban(&[(net(prefix), boot() + lasts)], &Clock::now()).unwrap();
 }
 
 /// Waits for a time since boot, and for one more of the kernel's ticks.
@@ -117,7 +110,7 @@ fn bans_of_several_lengths_keep_out_all_in_them() {
                 assert_eq!(machine.passes(ip(address)), !is_banned, "{nth} bans: {address}");
             }
         }
-        assert_eq!(machine.timed.counts(), (bans.len(), 0));
+        assert_eq!(machine.timed.counts(), (bans.len(), 0, 0));
         set(machine, &[]);
         assert!(cases.iter().all(|(address, _)| machine.passes(ip(address))), "no bans any more");
     });
@@ -293,9 +286,9 @@ fn what_has_ended_counts_for_nothing_though_nobody_sweeps() {
         assert_eq!(passes(), [false, false, false, true, true, true, true]);
         wait_until(wanted[8].ends);
         assert_eq!(passes(), [true, true, false, false, false, true, true]);
-        assert_eq!(machine.timed.counts(), (4, 5), "nobody swept");
+        assert_eq!(machine.timed.counts(), (4, 0, 5), "nobody swept");
         assert_eq!(set(machine, &wanted), TimedChange { swept: 3 + 3 + 2, ..TimedChange::default() });
-        assert_eq!(machine.timed.counts(), (1, 1));
+        assert_eq!(machine.timed.counts(), (1, 0, 1));
         assert_eq!(passes(), [true, true, false, false, false, true, true]);
     });
 }

@@ -8,6 +8,10 @@ use std::{
 };
 
 use guard_common::records::{USED_PER_TICK, USED_SAMPLE};
+use nix::{
+    sched::{CpuSet, sched_getcpu, sched_setaffinity},
+    unistd::Pid,
+};
 
 use super::*;
 use crate::{
@@ -74,11 +78,19 @@ fn only_what_is_let_in_by_a_list_is_a_use() {
     });
 }
 
+/// Each CPU counts for itself.
+fn stay_on_this_cpu() {
+    let mut set = CpuSet::new();
+    set.set(sched_getcpu().unwrap()).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &set).unwrap();
+}
+
 #[test]
 fn of_other_packets_one_in_a_while_is_noted() {
     Machine::run(|machine| {
         install(machine);
         let source = ip("10.1.2.3");
+        stay_on_this_cpu();
         next_tick();
         machine.send(Sent::Segment(60), source, USED_SAMPLE as u32 - 1);
         assert_eq!(read(machine), BTreeMap::new());

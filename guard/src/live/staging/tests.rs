@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::bans::Bans;
 use crate::config::{Loaded, Sources, load, load_data, parse_prefix};
 use crate::live::{Addition, Removal};
 
@@ -32,6 +33,7 @@ ports = ['tcp/5432']
 struct Scene {
     dir: TempDir,
     loaded: Loaded,
+    bans: Bans,
 }
 
 /// What an edit came to.
@@ -72,7 +74,7 @@ impl Scene {
             state_dir: dir.path().to_owned(),
         };
         let loaded = load(&sources).unwrap();
-        Self { dir, loaded }
+        Self { dir, loaded, bans: Bans::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -81,7 +83,7 @@ impl Scene {
 
     fn stage(&self, edit: &Edit, clock: &Clock) -> Result<StagedEdit, Refusal> {
         let Loaded { policy, timed, live, files, .. } = &self.loaded;
-        stage(edit, &InForce { policy, timed, live, files }, Some(&who()), clock)
+        stage(edit, &InForce { policy, timed, live, bans: &self.bans, files }, Some(&who()), clock)
     }
 
     /// Makes an edit as the daemon does.

@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     control::{Answer, FailureKind},
     listing::Page,
+    under::Under,
 };
 
 const TEXT: &str = include_str!("../../../../../docs/control.md");
@@ -36,7 +37,7 @@ fn assert_is<T: serde::Serialize + serde::de::DeserializeOwned>(section: &str, t
 fn every_sample_is_one() {
     let samples = samples();
     let sections: Vec<&str> = samples.iter().map(|(section, _)| *section).collect();
-    let requests = ["status", "reload", "add", "remove", "lockdown", "lift", "list"];
+    let requests = ["status", "reload", "add", "remove", "lockdown", "lift", "list", "under"];
     assert_eq!(sections, [&requests[..], &["What is refused"; 2]].concat());
     for (section, lines) in samples {
         let answers = match requests.contains(&section) {
@@ -55,6 +56,7 @@ fn every_sample_is_one() {
                 "status" => assert_is::<Status>(section, answer),
                 "reload" => assert_is::<Outcome>(section, answer),
                 "list" => assert_is::<Page>(section, answer),
+                "under" => assert_is::<Under>(section, answer),
                 _ => assert_is::<EditOutcome>(section, answer),
             }
         }

@@ -19,6 +19,8 @@ fn listing(length: u32) -> Listing {
         policy: Arc::new(samples::policy(&allow, &[], Vec::new())),
         timed: Arc::default(),
         live: Arc::default(),
+        bans: Vec::new(),
+        unenforced: Arc::default(),
         entries_file: PathBuf::from("entries.json"),
         used: Vec::new(),
         used_since: Timestamp::UNIX_EPOCH,

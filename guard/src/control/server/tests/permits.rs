@@ -33,6 +33,7 @@ async fn who_may_only_ask_changes_nothing() {
         r#"{"remove":{"list":"block","ips":["10.0.0.1"],"force":true}}"#,
         r#"{"lockdown":{}}"#,
         r#"{"lift":{}}"#,
+        r#"{"under":{"ips":["10.0.0.0/24"]}}"#,
     ] {
         stream.write_all(format!("{{\"version\":1,\"request\":{request}}}\n").as_bytes()).await.unwrap();
         let (kind, error) = failure(&mut stream).await;

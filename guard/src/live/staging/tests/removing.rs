@@ -162,3 +162,51 @@ fn the_last_entry_does_not_go_unasked() {
     assert!(faults.len() == 1 && faults[0].starts_with("no allowlist: "), "{faults:?}");
     assert_eq!(scene.list(), "[\"192.0.2.1\"]");
 }
+
+/// Has the machine ban a prefix for an hour from now on.
+fn ban_by_machine(scene: &Scene, prefix: &str) {
+    let clock = Clock::now();
+    scene.bans.adopt(prefix.parse().unwrap(), clock.boot + Duration::from_hours(1), &clock);
+}
+
+#[test]
+fn a_ban_by_machine_is_lifted_with_whatever_else_there_is_of_its_prefix() {
+    let ttl = |addition| Addition { ttl: HOUR, ..addition };
+    for (case, prefix, by_hand, removed, for_good) in [
+        ("alone", "192.0.2.66/32", None, 1, false),
+        ("alone, v6", "2001:db8::/64", None, 1, false),
+        ("beside one by hand", "192.0.2.66/32", Some(ttl(block("192.0.2.66"))), 2, false),
+        ("beside a block for good", "192.0.2.66/32", Some(block("192.0.2.66")), 2, true),
+    ] {
+        let mut scene = Scene::new();
+        by_hand.into_iter().for_each(|addition| drop(scene.edit(add(addition)).unwrap()));
+        ban_by_machine(&scene, prefix);
+        let staged = scene.stage(&remove(List::Block, prefix), &Clock::now()).unwrap();
+        assert_eq!(staged.lifted, [prefix.parse().unwrap()], "{case}");
+        drop(staged);
+        let mut expected = done((0, removed, 0, 0), for_good);
+        expected.notes = vec![format!("the ban of {prefix} by the machine is lifted, and what led to it is forgotten")];
+        assert_eq!(scene.edit(remove(List::Block, prefix)), Ok(expected), "{case}");
+    }
+}
+
+#[test]
+fn bans_by_machine_are_told_where_they_are_in_the_way() {
+    let mut scene = Scene::new();
+    scene.edit(add(block("192.0.2.67"))).unwrap();
+    ["192.0.2.66/32", "192.0.2.0/24", "2001:db8::/64"].iter().for_each(|prefix| ban_by_machine(&scene, prefix));
+    for (case, edit, expected) in [
+        ("in the /64", remove(List::Block, "2001:db8::5"), "2001:db8::/64"),
+        ("in the /24", remove(List::Block, "192.0.2.65"), "192.0.2.0/24"),
+    ] {
+        let faults = scene.edit(edit).unwrap_err();
+        let by = format!("is no entry of the block list: it is blocked by {expected} (until T, banned by the machine)");
+        assert!(faults.len() == 1 && faults[0].ends_with(&by), "{case}: {faults:?}");
+    }
+    let still = |prefix| format!("{prefix} is still blocked, by 192.0.2.0/24 (until T, banned by the machine)");
+    assert_eq!(scene.edit(remove(List::Block, "192.0.2.67")).unwrap().warnings, [still("192.0.2.67/32")]);
+    assert_eq!(scene.edit(remove(List::Block, "192.0.2.66")).unwrap().warnings, [still("192.0.2.66/32")]);
+    let warnings = scene.edit(add(allow("2001:db8::5"))).unwrap().warnings;
+    assert_eq!(warnings, ["2001:db8::5/128 stays blocked, by 2001:db8::/64 (until T, banned by the machine)"]);
+    assert!(scene.edit(remove(List::Allow, "192.0.2.66")).is_err(), "it is no entry of that list");
+}

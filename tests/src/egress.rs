@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use crate::{bpf::bpf, link::Interface};
+use crate::{bpf::programs_attached, link::Interface};
 
-/// A command of bpf(2) and an attach type (linux/bpf.h).
-const PROG_QUERY: libc::c_int = 16;
+/// An attach type of linux/bpf.h.
 const TCX_EGRESS: u32 = 47;
 
 /// How many BPF programs see what leaves by an interface: by tcx, and as classifiers.
@@ -15,30 +14,8 @@ pub fn programs_at_egress(interface: &Interface) -> usize {
 
 /// Programs by tcx.
 fn links(interface: &Interface) -> usize {
-    /// The first fields of `union bpf_attr` for `BPF_PROG_QUERY`.
-    #[derive(Default)]
-    #[repr(C)]
-    struct Query {
-        interface: u32,
-        attach_type: u32,
-        query_flags: u32,
-        attach_flags: u32,
-        program_ids: u64,
-        count: u32,
-        unused: u32,
-        program_attach_flags: u64,
-        link_ids: u64,
-        link_attach_flags: u64,
-        revision: u64,
-    }
     let interface_index = interface.index();
-    let answer = interface.host().enter(|| {
-        let mut query = Query { interface: interface_index, attach_type: TCX_EGRESS, ..Query::default() };
-        // SAFETY: the value is whole, without padding, and names no memory; the kernel writes counts into it.
-        let answer = unsafe { bpf(PROG_QUERY, &raw mut query, size_of::<Query>()) };
-        answer.map(|_| query.count as usize)
-    });
-    match answer {
+    match interface.host().enter(|| programs_attached(interface_index, TCX_EGRESS)) {
         Ok(count) => count,
         // Nothing was ever attached, or the kernel is older than tcx.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => 0,

@@ -159,6 +159,16 @@ impl fmt::Debug for Host {
     }
 }
 
+/// One of the counters of the host's TCP by which netstat(8) tells statistics, such as `SyncookiesRecv`.
+pub fn netstat(host: &Host, name: &str) -> u64 {
+    let text = host.enter(|| fs::read_to_string("/proc/thread-self/net/netstat")).expect("the kernel counts");
+    let of_tcp: Vec<&str> = text.lines().filter(|line| line.starts_with("TcpExt:")).collect();
+    let [names, values] = of_tcp[..] else { panic!("no names and values in {text}") };
+    let found = names.split(' ').zip(values.split(' ')).find(|(found, _)| *found == name);
+    let (_, value) = found.unwrap_or_else(|| panic!("no `{name}` in {names}"));
+    value.parse().expect("a counter is a number")
+}
+
 fn become_child(namespaces: &Namespaces, parent: Pid) -> nix::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() != parent {

@@ -14,8 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use headers::{is_icmpv6, source};
-use nix::sys::socket::{self, LinkAddr, MsgFlags, MultiHeaders};
+pub use headers::{Segment, is_icmpv6, source};
+use nix::{
+    errno::Errno,
+    sys::socket::{self, LinkAddr, MsgFlags, MultiHeaders},
+};
 use packet_socket::{Arrival, LARGEST_FRAME, PacketSocket};
 pub use recorder::Recorder;
 pub use sniffer::Sniffer;
@@ -62,7 +65,12 @@ impl Wire {
                 let mut headers = MultiHeaders::preallocate(BATCH, None);
                 let socket = self.socket.as_raw_fd();
                 let taken = socket::sendmmsg(socket, &mut headers, &slices[sent..], addresses, [], MsgFlags::empty());
-                sent += taken.unwrap_or_else(|error| panic!("cannot send on {}: {error}", self.name)).count();
+                sent += match taken {
+                    Ok(taken) => taken.count(),
+                    // It is lost, and counted as such.
+                    Err(Errno::ENOBUFS) => 1,
+                    Err(error) => panic!("cannot send on {}: {error}", self.name),
+                };
             }
         }
     }

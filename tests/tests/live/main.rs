@@ -13,3 +13,4 @@ mod mass;
 mod power;
 mod scene;
 mod traffic;
+mod under;

@@ -162,9 +162,9 @@ fn unknown_names() {
         ),
         services(
             "sections of later versions",
-            "[metrics]\nlisten = '127.0.0.1:9090'\n[[service]]\n\
-                          name = 'web'\nports = ['tcp/80']\nmax_connections = 1\n",
-            &["`metrics`: not supported by this version", "`max_connections` in [[service]]: not supported"],
+            "[metrics]\nlisten = '127.0.0.1:9090'\n[log]\njournald = true\n[[service]]\n\
+                          name = 'web'\nports = ['tcp/80']\n",
+            &["`metrics`: not supported by this version", "`journald` in [log]: not supported"],
         ),
         variables(
             "words that are none",

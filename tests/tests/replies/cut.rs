@@ -135,7 +135,11 @@ impl Exchange {
             Self::Udp { server, client_at, .. } => server.send_to(b"answer", client_at),
         };
         if let Err(error) = sent {
-            assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+            // Those to services' ports are closed as soon as the client is cut.
+            assert!(
+                matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe),
+                "{error}"
+            );
         }
     }
 

@@ -63,7 +63,8 @@ pub(crate) struct Options {
     /// Takes lists of these lengths only
     #[arg(long, value_name = "ENTRIES", value_delimiter = ',', value_parser = lengths())]
     lengths: Vec<usize>,
-    /// Measures only what has one of these in its name: contenders, such as `guard,bare`, and `limits and replies`
+    /// Measures only what has one of these in its name: contenders, such as `guard,bare`; `features`, or of those a policy or kind
+    /// of packet, such as `caps,no limit`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Measures this binary of guard and builds none
@@ -99,8 +100,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     }
     let daemon = if contenders.contains(&Contender::Guard) { Some(daemon::measure(&object, &guard)?) } else { None };
     let mut figures = report::packets(&machine, &rows, daemon.as_ref());
-    if options.measures_features() {
-        figures.push_str(&features::report(&features::measure(options.rounds(), &object, &guard)?));
+    let cases = options.features();
+    if !cases.is_empty() {
+        figures.push_str(&features::report(&features::measure(&cases, options.rounds(), &object, &guard)?));
     }
     println!("\n{figures}");
     if options.loads(&contenders) {
@@ -128,16 +130,16 @@ impl Options {
         let contenders = Contender::ALL.into_iter().filter(|contender| self.wants(contender.name()));
         let contenders: Vec<_> = contenders.collect();
         ensure!(
-            !contenders.is_empty() || self.measures_features(),
+            !contenders.is_empty() || !self.features().is_empty(),
             "nothing that is measured is named like {}",
             self.only.join(" or ")
         );
         Ok(contenders)
     }
 
-    /// Whether guard's own features are to be measured, one against the other.
-    fn measures_features(&self) -> bool {
-        self.wants(features::NAME)
+    /// Which of guard's own features are to be measured, one against the other.
+    fn features(&self) -> Vec<features::Case> {
+        features::cases(|name| self.wants(name))
     }
 
     fn wants(&self, name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Limits and replies: what each costs a packet. guard beside guard, each with another policy, and no rival.
+//! Limits, replies, connections and bans: what each costs a packet. guard beside guard, each with another policy, and no rival.
 
 mod case;
 mod goals;
@@ -9,8 +9,9 @@ use std::{collections::HashMap, path::Path};
 use anyhow::Context as _;
 use guard_tests::{Family, Host};
 
+pub(super) use self::case::Case;
 use self::{
-    case::{CASES, Case, Traffic},
+    case::{CASES, Traffic},
     standing::Standing,
 };
 use super::{
@@ -21,8 +22,8 @@ use super::{
     times::Times,
 };
 
-/// What selects this part.
-pub(super) const NAME: &str = "limits and replies";
+/// What selects this part whole.
+const NAME: &str = "features";
 
 /// What one case took for a packet.
 pub(super) struct Figure {
@@ -31,29 +32,42 @@ pub(super) struct Figure {
     times: Times,
 }
 
-/// Measures every case of both families, those of one family by turns.
-pub(super) fn measure(rounds: usize, object: &Object, guard: &Path) -> anyhow::Result<Vec<Figure>> {
+/// The cases whose names are wanted, or all if the whole part's is.
+pub(super) fn cases(wants: impl Fn(&str) -> bool) -> Vec<Case> {
+    let wants_all = wants(NAME);
+    CASES.into_iter().filter(|case| wants_all || wants(&case.to_string())).collect()
+}
+
+/// Measures cases of both families, those of one family by turns.
+pub(super) fn measure(cases: &[Case], rounds: usize, object: &Object, guard: &Path) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for family in Family::ALL {
         println!("{family}, {NAME}");
-        let measured = measure_family(family, rounds, object, guard);
+        let measured = measure_family(family, cases, rounds, object, guard);
         figures.extend(measured.with_context(|| format!("{family}, {NAME}"))?);
     }
     Ok(figures)
 }
 
-fn measure_family(family: Family, rounds: usize, object: &Object, guard: &Path) -> anyhow::Result<Vec<Figure>> {
+fn measure_family(
+    family: Family,
+    cases: &[Case],
+    rounds: usize,
+    object: &Object,
+    guard: &Path,
+) -> anyhow::Result<Vec<Figure>> {
     let host = generator_host();
     let mut generators = Generators { family, object, host: &host, loaded: HashMap::new() };
     let mut standings: Vec<Standing> = Vec::new();
-    for Case { variant, .. } in CASES {
-        if standings.iter().all(|standing| standing.variant != variant) {
-            let standing = Standing::set_up(variant, &host, standings.len(), guard)?;
+    for Case { variant, .. } in cases {
+        if standings.iter().all(|standing| standing.variant != *variant) {
+            let standing = Standing::set_up(*variant, &host, standings.len(), guard)?;
             standing.prepare(&mut generators).with_context(|| format!("preparing `{variant}`"))?;
             standings.push(standing);
         }
     }
-    let mut figures: Vec<_> = CASES.map(|case| Figure { family, case, times: Times::default() }).into();
+    let figure = |case: &Case| Figure { family, case: *case, times: Times::default() };
+    let mut figures: Vec<_> = cases.iter().map(figure).collect();
     for _ in 0..rounds {
         for Figure { case, times, .. } in &mut figures {
             let standing = standings.iter().find(|standing| standing.variant == case.variant);
@@ -89,25 +103,24 @@ pub(super) fn report(figures: &[Figure]) -> String {
     let leaving = table(figures, Traffic::leaves);
     let ratios = goals::table(figures);
     format!(
-        "\n### Limits and replies: ns a packet, minimum (median)\n\n{incoming}\
+        "\n### Features: ns a packet, minimum (median)\n\n{incoming}\
          \n### Packets that leave: ns a packet, minimum (median)\n\n{leaving}\
-         \n### Limits and replies: ratios of minima\n\n{ratios}"
+         \n### Features: ratios of minima\n\n{ratios}"
     )
 }
 
 fn table(figures: &[Figure], is_in: impl Fn(Traffic) -> bool) -> String {
     let mut table = Table::new(["policy", "packets", "addresses", "IPv4", "IPv6"].map(str::to_owned));
-    for case in CASES {
-        if is_in(case.traffic) {
-            let cell = |family| times(figures, family, case).to_string();
-            let [v4, v6] = Family::ALL.map(cell);
+    for case in CASES.into_iter().filter(|case| is_in(case.traffic)) {
+        if let [Some(v4), Some(v6)] = Family::ALL.map(|family| times(figures, family, case)) {
+            let [v4, v6] = [v4, v6].map(Times::to_string);
             table.push([case.variant.to_string(), case.traffic.to_string(), grouped(case.size as usize), v4, v6]);
         }
     }
     table.render()
 }
 
-fn times(figures: &[Figure], family: Family, case: Case) -> &Times {
+fn times(figures: &[Figure], family: Family, case: Case) -> Option<&Times> {
     let figure = figures.iter().find(|figure| figure.family == family && figure.case == case);
-    &figure.expect("every case is measured in both families").times
+    figure.map(|figure| &figure.times)
 }

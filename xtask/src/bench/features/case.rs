@@ -20,6 +20,9 @@ pub(super) const SIZES: [u32; 3] = [ONE, SOME, MILLION];
 
 /// Which half of all peers is listed.
 const LISTED: Half = Half::Lower;
+const OTHERS: Half = Half::Upper;
+/// How many are banned where anybody is, the sources of the packets among them.
+pub(super) const BANS: u32 = 100_000;
 /// The port from which the host opens its flows.
 const OWN_PORT: u16 = 40_000;
 /// A peer's port to which it has opened none.
@@ -27,7 +30,7 @@ const STRANGE_PORT: u16 = 50_001;
 
 /// One thing that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Case {
+pub(in crate::bench) struct Case {
     pub(super) variant: Variant,
     pub(super) traffic: Traffic,
     /// How many peers take turns.
@@ -50,12 +53,22 @@ pub(super) enum Variant {
     DefaultDrop,
     /// As many flows are known as can be.
     FlowsFull,
+    /// Connections are held to caps that nobody reaches.
+    Caps,
+    /// Both halves of all peers are listed, and nobody is banned.
+    NoBan,
+    /// The same, and [`BANS`] of the half that is listed nowhere else are banned.
+    Bans,
 }
 
 /// Which packets come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Traffic {
     ToService,
+    /// From listed sources, each asking for a connection to the service; of few sources all but the first are retransmits.
+    SynsToService,
+    /// From sources of which some are banned where anybody is.
+    ToServiceFromBanned,
     /// From listed sources to where answers go.
     ToOwnPort,
     /// From unlisted sources to which the host has opened flows.
@@ -70,7 +83,7 @@ pub(super) enum Traffic {
     Opening,
 }
 
-pub(super) const CASES: [Case; 24] = [
+pub(super) const CASES: [Case; 35] = [
     Case::new(Variant::NoLimit, Traffic::ToService, ONE),
     Case::new(Variant::NoLimit, Traffic::ToService, SOME),
     Case::new(Variant::NoLimit, Traffic::ToService, MILLION),
@@ -83,6 +96,17 @@ pub(super) const CASES: [Case; 24] = [
     Case::new(Variant::Refusing, Traffic::ToService, ONE),
     Case::new(Variant::Refusing, Traffic::ToService, SOME),
     Case::new(Variant::Refusing, Traffic::ToService, MILLION),
+    Case::new(Variant::NoLimit, Traffic::SynsToService, SOME),
+    Case::new(Variant::NoLimit, Traffic::SynsToService, MILLION),
+    Case::new(Variant::Caps, Traffic::ToService, SOME),
+    Case::new(Variant::Caps, Traffic::SynsToService, SOME),
+    Case::new(Variant::Caps, Traffic::SynsToService, MILLION),
+    Case::new(Variant::NoBan, Traffic::ToService, SOME),
+    Case::new(Variant::NoBan, Traffic::ToService, MILLION),
+    Case::new(Variant::NoBan, Traffic::ToServiceFromBanned, SOME),
+    Case::new(Variant::Bans, Traffic::ToService, SOME),
+    Case::new(Variant::Bans, Traffic::ToService, MILLION),
+    Case::new(Variant::Bans, Traffic::ToServiceFromBanned, SOME),
     Case::new(Variant::DefaultDrop, Traffic::Syns, SOME),
     Case::new(Variant::DefaultDrop, Traffic::NoAnswers, SOME),
     Case::new(Variant::DefaultDrop, Traffic::Syns, MILLION),
@@ -104,16 +128,25 @@ impl Case {
 
     /// Whether its packets pass; else they are dropped.
     pub(super) fn passes(self) -> bool {
-        self.variant != Variant::Refusing && !matches!(self.traffic, Traffic::NoAnswers | Traffic::Syns)
+        match self.traffic {
+            Traffic::NoAnswers | Traffic::Syns => false,
+            Traffic::ToServiceFromBanned => self.variant != Variant::Bans,
+            _ => self.variant != Variant::Refusing,
+        }
     }
 }
 
 impl Variant {
-    /// The policy, as guard's configuration has it; none without guard.
+    /// Whether it is known who is connected, so that a cgroup must be watched.
+    pub(super) fn tracks(self) -> bool {
+        self == Self::Caps
+    }
+
+    /// The policy, as guard's configuration has it, but for the cgroup; none without guard.
     pub(super) fn policy(self) -> Option<String> {
         let (default, limits) = match self {
             Self::Unguarded => return None,
-            Self::NoLimit => ("pass", ""),
+            Self::NoLimit | Self::Caps | Self::NoBan | Self::Bans => ("pass", ""),
             Self::OneLimit => ("pass", r#"{ unit = "packets", limit = 10000000, window = "1s", per = "source" }"#),
             Self::ThreeLimits => (
                 "pass",
@@ -128,16 +161,22 @@ impl Variant {
             }
             Self::DefaultDrop | Self::FlowsFull => ("drop", ""),
         };
-        let [v4, v6] = Crowd::prefixes(LISTED);
+        let halves = match self {
+            Self::NoBan | Self::Bans => &[LISTED, OTHERS][..],
+            _ => &[LISTED],
+        };
+        let listed: Vec<_> = halves.iter().flat_map(|half| Crowd::prefixes(*half)).collect();
+        let caps = if self.tracks() { "max_connections = 100000\nmax_connections_per_source = 4095" } else { "" };
         Some(format!(
             r#"
 default = "{default}"
 [allow]
-ips = ["{v4}", "{v6}"]
+ips = {listed:?}
 [[service]]
 name = "bench"
 ports = ["tcp/{PORT}"]
 rate = [{limits}]
+{caps}
 "#
         ))
     }
@@ -146,7 +185,8 @@ rate = [{limits}]
 impl Traffic {
     pub(super) fn pattern(self, family: Family) -> Pattern {
         let (peer, peer_port, port, flags) = match self {
-            Self::ToService => return Pattern::to_service(family),
+            Self::ToService | Self::ToServiceFromBanned => return Pattern::to_service(family),
+            Self::SynsToService => return Pattern { flags: SYN, ..Pattern::to_service(family) },
             Self::ToOwnPort | Self::Answers => (Peer::Source, PEER_PORT, OWN_PORT, ACK),
             Self::NoAnswers => (Peer::Source, STRANGE_PORT, OWN_PORT, ACK),
             Self::Syns => (Peer::Source, STRANGE_PORT, OWN_PORT, SYN),
@@ -157,8 +197,8 @@ impl Traffic {
     }
 
     pub(super) fn crowd(self, family: Family, size: u32) -> Crowd {
-        let is_listed = matches!(self, Self::ToService | Self::ToOwnPort);
-        Crowd { family, half: if is_listed { LISTED } else { Half::Upper }, size }
+        let is_listed = matches!(self, Self::ToService | Self::SynsToService | Self::ToOwnPort);
+        Crowd { family, half: if is_listed { LISTED } else { OTHERS }, size }
     }
 
     /// Whether the packets leave the host.
@@ -183,6 +223,9 @@ impl fmt::Display for Variant {
             Self::Refusing => "one limit, refusing",
             Self::DefaultDrop => "default drop",
             Self::FlowsFull => "default drop, flows full",
+            Self::Caps => "caps",
+            Self::NoBan => "no ban",
+            Self::Bans => "100,000 bans",
         })
     }
 }
@@ -191,6 +234,8 @@ impl fmt::Display for Traffic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::ToService => "listed, ACK to the service",
+            Self::SynsToService => "listed, SYN to the service",
+            Self::ToServiceFromBanned => "banned if any, ACK to the service",
             Self::ToOwnPort => "listed, ACK to another port",
             Self::Answers => "unlisted, ACK of a known flow",
             Self::NoAnswers => "unlisted, ACK of no flow",

@@ -1,4 +1,4 @@
-//! What limits and replies may cost, as ratios between figures of one run.
+//! What features may cost, as ratios between figures of one run.
 
 use std::fmt::Display;
 
@@ -8,8 +8,10 @@ use super::{
     Figure,
     case::{
         Case, MILLION, ONE, SIZES, SOME,
-        Traffic::{Answers, Continuing, NoAnswers, Opening, Syns, ToOwnPort, ToService},
-        Variant::{DefaultDrop, FlowsFull, NoLimit, OneLimit, Refusing, ThreeLimits, Unguarded},
+        Traffic::{
+            Answers, Continuing, NoAnswers, Opening, Syns, SynsToService, ToOwnPort, ToService, ToServiceFromBanned,
+        },
+        Variant::{Bans, Caps, DefaultDrop, FlowsFull, NoBan, NoLimit, OneLimit, Refusing, ThreeLimits, Unguarded},
     },
     times,
 };
@@ -45,6 +47,16 @@ fn goals() -> Vec<Goal> {
         let [upper, lower] = [MILLION, ONE].map(|size| Case::new(variant, ToService, size));
         goals.push(Goal { upper, lower, must, aim: None });
     }
+    for (upper, lower, traffic, size) in [
+        (Caps, NoLimit, ToService, SOME),
+        (Caps, NoLimit, SynsToService, SOME),
+        (Caps, NoLimit, SynsToService, MILLION),
+        (Bans, NoBan, ToService, SOME),
+        (Bans, NoBan, ToService, MILLION),
+        (Bans, NoBan, ToServiceFromBanned, SOME),
+    ] {
+        goals.push(Goal::unbounded(Case::new(upper, traffic, size), Case::new(lower, traffic, size)));
+    }
     for (variant, size) in [(DefaultDrop, SOME), (DefaultDrop, MILLION), (FlowsFull, MILLION)] {
         goals.push(Goal::unbounded(Case::new(variant, NoAnswers, size), Case::new(DefaultDrop, Syns, size)));
     }
@@ -57,18 +69,18 @@ fn goals() -> Vec<Goal> {
     goals
 }
 
-/// Every ratio, marked where it is bounded.
+/// Every ratio of cases that were measured, marked where it is bounded.
 pub(super) fn table(figures: &[Figure]) -> String {
     let heading = ["policy", "packets", "addresses", "IPv4", "IPv6", "must be at most", "should be at most"];
     let mut table = Table::new(heading.map(str::to_owned));
     for Goal { upper, lower, must, aim } in goals() {
         let cell = |family| {
-            let minimum_ns = |case| times(figures, family, case).minimum_ns() as f64;
-            let ratio = minimum_ns(upper) / minimum_ns(lower);
+            let minimum_ns = |case| times(figures, family, case).map(|times| times.minimum_ns() as f64);
+            let ratio = minimum_ns(upper)? / minimum_ns(lower)?;
             let mark = must.map_or("", |must| Bound::AtMost.mark(ratio, must, aim).text());
-            format!("{ratio:.2}{mark}")
+            Some(format!("{ratio:.2}{mark}"))
         };
-        let [v4, v6] = Family::ALL.map(cell);
+        let [Some(v4), Some(v6)] = Family::ALL.map(cell) else { continue };
         let [must, aim] = [must, aim].map(|bound| bound.map_or(String::new(), |bound| bound.to_string()));
         table.push([
             of_both(upper.variant, lower.variant),

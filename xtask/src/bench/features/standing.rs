@@ -1,14 +1,15 @@
 //! Where one variant stands: a stage with a second wire, by which packets come in that leave by the guarded one.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use anyhow::{Context as _, ensure};
-use guard_tests::{Guard, Host, Link, wait};
+use guard_tests::{Cgroup, Guard, Host, Link, wait};
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{
     Generators,
-    case::{Case, MILLION, SIZES, SOME, Traffic, Variant},
+    case::{BANS, Case, MILLION, SIZES, SOME, Traffic, Variant},
 };
 use crate::bench::{
     contender::run_policy,
@@ -29,6 +30,8 @@ pub(super) struct Standing {
     stage: Stage,
     inside: Link,
     guard: Option<Guard>,
+    /// Empty: what is counted are handshakes.
+    _cgroup: Option<Cgroup>,
 }
 
 impl Standing {
@@ -50,9 +53,12 @@ table netdev leaving {{
 "
             ),
         )?;
-        let guard = variant.policy().map(|policy| run_policy(&stage, &policy, binary)).transpose();
+        let cgroup = variant.tracks().then(Cgroup::new);
+        let key = cgroup.as_ref().map_or(String::new(), |cgroup| format!("cgroup = {:?}", cgroup.path()));
+        let policy = variant.policy().map(|policy| format!("{key}{policy}"));
+        let guard = policy.map(|policy| run_policy(&stage, &policy, binary)).transpose();
         let guard = guard.with_context(|| format!("guard with `{variant}`"))?;
-        Ok(Self { variant, stage, inside, guard: guard.map(|(guard, _)| guard) })
+        Ok(Self { variant, stage, inside, guard: guard.map(|(guard, _)| guard), _cgroup: cgroup })
     }
 
     /// Brings about what the variant's cases take for given: debts, or flows.
@@ -69,9 +75,26 @@ table netdev leaving {{
                 ensure!(self.stage.passed()? > 0, "the limit lets nothing through from the beginning");
             }
             Variant::DefaultDrop => self.open_flows(generators.of(Traffic::Opening, SOME)?, u64::from(SOME))?,
+            Variant::Bans => self.ban(generators)?,
             Variant::FlowsFull => self.open_flows(generators.of(Traffic::Opening, MILLION)?, FULL)?,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Bans members of the crowd that is to be banned, as an operator would.
+    fn ban(&self, generators: &Generators<'_>) -> anyhow::Result<()> {
+        let crowd = Traffic::ToServiceFromBanned.crowd(generators.family, BANS.next_power_of_two());
+        let length = generators.family.pick(32, 64);
+        let mut list = String::new();
+        for number in 0..BANS {
+            // Writing to a string does not fail.
+            let _ = writeln!(list, "{}", IpNet::new(crowd.member(number), length)?.trunc());
+        }
+        let list = self.stage.host().write("banned.txt", list);
+        let guard = self.guard.as_ref().context("no guard to ban anybody")?;
+        let answer = guard.ask(&["block", "add", "--file", &list.to_string_lossy(), "--for", "1d"]);
+        ensure!(answer.status.success(), "`guard block add` failed: {}", answer.stderr.join("\n"));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ mod proof;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{address::Address, packet::Packet, policy::SERVICES_MAX};
+use crate::{address::Address, packet::Packet, policy::SERVICES_MAX, request::Request};
 pub use half_open::{HalfOpen, PERIOD_NS};
 pub use proof::{PROOFS_MAX, Proof, ProofKey};
 
@@ -152,8 +152,6 @@ pub enum CountWork {
 }
 
 /// What the count program is asked to do.
-///
-/// Its input, in place of a frame: [`Self::OFFSET`] bytes with the Ethernet header that test_run demands, then this, padding.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct CountRequest {
@@ -164,21 +162,7 @@ pub struct CountRequest {
     pub difference: i32,
 }
 
-impl CountRequest {
-    pub const LENGTH: usize = 80;
-    pub const OFFSET: usize = 16;
-
-    pub fn to_frame(self) -> [u8; Self::LENGTH] {
-        let mut frame = [0; Self::LENGTH];
-        frame[Self::OFFSET..][..size_of::<Self>()].copy_from_slice(self.as_bytes());
-        frame
-    }
-
-    #[inline(always)]
-    pub const fn from_bytes(bytes: [u8; size_of::<Self>()]) -> Self {
-        zerocopy::transmute!(bytes)
-    }
-}
+impl Request for CountRequest {}
 
 const _: () = {
     assert!(size_of::<CountRequest>() == 56);

@@ -18,5 +18,6 @@ pub mod packet;
 pub mod policy;
 pub mod prefix;
 pub mod records;
+pub mod request;
 pub mod siphash;
 pub mod timed;

@@ -7,6 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::{
     address::Address,
     policy::{Mode, REASONS_MAX, Reason, SERVICES_MAX},
+    request::Request,
 };
 
 /// Words at the end of some records: none, but in a build whose layout is another, for the test of upgrades.
@@ -197,10 +198,9 @@ pub struct Unreported {
 /// Sets of gates that one run of the flush program visits.
 pub const FLUSH_SETS: u32 = 32;
 
-/// The flush program's input, in place of a frame: the Ethernet header that test_run demands, then the request.
-///
-/// Layout: 16 bytes unused, `first_set` and `age_ms` as native-endian u32, padding.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What the flush program is asked to report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
 pub struct FlushRequest {
     /// The first of the [`FLUSH_SETS`] sets to visit.
     pub first_set: u32,
@@ -208,22 +208,7 @@ pub struct FlushRequest {
     pub age_ms: u32,
 }
 
-impl FlushRequest {
-    pub const LENGTH: usize = 64;
-    pub const OFFSET: usize = 16;
-
-    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
-        let mut bytes = [0; Self::LENGTH];
-        bytes[Self::OFFSET..Self::OFFSET + 4].copy_from_slice(&self.first_set.to_ne_bytes());
-        bytes[Self::OFFSET + 4..Self::OFFSET + 8].copy_from_slice(&self.age_ms.to_ne_bytes());
-        bytes
-    }
-
-    #[inline(always)]
-    pub const fn from_bytes([f0, f1, f2, f3, a0, a1, a2, a3]: [u8; 8]) -> Self {
-        Self { first_set: u32::from_ne_bytes([f0, f1, f2, f3]), age_ms: u32::from_ne_bytes([a0, a1, a2, a3]) }
-    }
-}
+impl Request for FlushRequest {}
 
 /// The table whose element the add program changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -235,8 +220,6 @@ pub enum Counted {
 }
 
 /// What the add program adds to the running CPU's element of a table.
-///
-/// Its input, in place of a frame: [`Self::OFFSET`] bytes with the Ethernet header that test_run demands, then this, padding.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct AddRequest {
@@ -247,21 +230,7 @@ pub struct AddRequest {
     pub numbers: [u64; 2],
 }
 
-impl AddRequest {
-    pub const LENGTH: usize = 64;
-    pub const OFFSET: usize = 16;
-
-    pub fn to_frame(self) -> [u8; Self::LENGTH] {
-        let mut frame = [0; Self::LENGTH];
-        frame[Self::OFFSET..][..size_of::<Self>()].copy_from_slice(self.as_bytes());
-        frame
-    }
-
-    #[inline(always)]
-    pub const fn from_bytes(bytes: [u8; size_of::<Self>()]) -> Self {
-        zerocopy::transmute!(bytes)
-    }
-}
+impl Request for AddRequest {}
 
 /// Words of `ADDRESS_BITS`: so many that a stranger's address is rarely taken for one that may be an own one.
 pub const ADDRESS_WORDS: usize = 64;

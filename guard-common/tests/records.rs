@@ -6,8 +6,10 @@ use guard_common::{
     address::Address,
     policy::{Mode, REASONS_MAX, Reason, SERVICES_MAX},
     records::{ADDRESS_WORDS, COUNTERS_LENGTH, FlushRequest, PORT_WORDS, address_bit, counter_index, port_bit},
+    request::{OFFSET, Request as _},
 };
 use proptest::prelude::*;
+use zerocopy::FromBytes as _;
 
 #[test]
 fn every_service_mode_and_reason_has_a_counter_of_its_own() {
@@ -59,8 +61,8 @@ proptest! {
     #[test]
     fn flush_requests_read_as_they_were_written(first_set: u32, age_ms: u32) {
         let request = FlushRequest { first_set, age_ms };
-        let bytes = request.to_bytes();
-        let part = bytes[FlushRequest::OFFSET..].first_chunk().expect("the request lies within its bytes");
-        prop_assert_eq!(FlushRequest::from_bytes(*part), request);
+        let frame = request.to_frame();
+        let (read, _) = FlushRequest::read_from_prefix(&frame[OFFSET..]).expect("the request lies within its frame");
+        prop_assert_eq!(read, request);
     }
 }

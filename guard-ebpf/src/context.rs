@@ -9,7 +9,10 @@ use aya_ebpf::{
     helpers,
     programs::{TcContext, XdpContext},
 };
-use guard_common::packet::{Frame, Packet};
+use guard_common::{
+    packet::{Frame, Packet},
+    request::{self, Request},
+};
 
 /// A mask that changes no offset that is ever read: link headers take 30 bytes at most, and IPv6 with eight extension headers
 /// 16,424. The verifier needs an upper bound, and in the register that is added to a packet pointer: it can't see that a
@@ -48,6 +51,17 @@ impl LinearFrame {
     #[inline(always)]
     pub(crate) fn is_partial(&self) -> bool {
         self.length as usize > self.end - self.start
+    }
+
+    /// Returns what the daemon asks for that gave this frame.
+    #[inline(always)]
+    pub(crate) fn request<T: Request>(&self) -> Option<T> {
+        let start = opaque(self.start + request::OFFSET);
+        if start + size_of::<T>() > self.end {
+            return None;
+        }
+        // SAFETY: as many bytes lie between data and data_end, and any bytes are a request.
+        Some(unsafe { (start as *const T).read_unaligned() })
     }
 }
 

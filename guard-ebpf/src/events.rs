@@ -3,7 +3,7 @@
 use aya_ebpf::programs::XdpContext;
 use guard_common::{
     gate::{self, Blocked, Cause, Outlet, Place},
-    packet::{Frame as _, Packet},
+    packet::Packet,
     records::{BlockEvent, FLUSH_SETS, FlushRequest, GATE_WAYS},
 };
 
@@ -75,8 +75,7 @@ pub(crate) fn block(context: &XdpContext, packet: &Packet, service: u8, cause: C
 /// Reports what the gates that `frame` asks for have held long enough.
 #[inline(always)]
 pub(crate) fn flush(frame: &LinearFrame) {
-    let Some(request) = frame.read::<8>(FlushRequest::OFFSET as u32) else { return };
-    let request = FlushRequest::from_bytes(request);
+    let Some(request) = frame.request::<FlushRequest>() else { return };
     let now_ms = now_ms();
     for gate in 0..u64::from(FLUSH_SETS) * GATE_WAYS as u64 {
         let set = request.first_set.wrapping_add((gate / GATE_WAYS as u64) as u32);

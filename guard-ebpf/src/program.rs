@@ -82,9 +82,8 @@ pub(crate) fn guard_flush(context: XdpContext) -> u32 {
 /// Adds to what this CPU has counted; run by the daemon through test_run, never attached.
 #[xdp]
 pub(crate) fn guard_add(context: XdpContext) -> u32 {
-    let frame = LinearFrame::new(&context);
-    if let Some(request) = frame.read(AddRequest::OFFSET as u32) {
-        maps::add_numbers(&AddRequest::from_bytes(request));
+    if let Some(request) = LinearFrame::new(&context).request::<AddRequest>() {
+        maps::add_numbers(&request);
     }
     xdp_action::XDP_PASS
 }
@@ -92,9 +91,8 @@ pub(crate) fn guard_add(context: XdpContext) -> u32 {
 /// Counts a connection for the daemon; run by it through test_run, never attached.
 #[xdp]
 pub(crate) fn guard_count(context: XdpContext) -> u32 {
-    let frame = LinearFrame::new(&context);
-    if let Some(request) = frame.read(CountRequest::OFFSET as u32) {
-        connections::count_for(&CountRequest::from_bytes(request));
+    if let Some(request) = LinearFrame::new(&context).request::<CountRequest>() {
+        connections::count_for(&request);
     }
     xdp_action::XDP_PASS
 }

@@ -3,6 +3,7 @@
 //! This module and those below it are the only ones that name aya. They know no configuration syntax and no export form.
 
 mod addresses;
+mod ask;
 mod bpf;
 mod bpffs;
 mod connections;

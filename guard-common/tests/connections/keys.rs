@@ -6,8 +6,9 @@ use guard_common::{
     address::Address,
     connections::{ConnectionKey, CountRequest, CountWork, HANDSHAKE_NS, Handshake, HandshakeKey, ProofKey, Socket},
     packet::Packet,
+    request::{OFFSET, Request as _},
 };
-use zerocopy::IntoBytes as _;
+use zerocopy::{FromBytes as _, IntoBytes as _};
 
 const S: u64 = 1_000_000_000;
 
@@ -110,8 +111,7 @@ fn what_the_daemon_asks_for_is_what_the_program_reads() {
     let request = CountRequest { cookie: 5, socket, work: CountWork::Correct as u32, difference: -6 };
     let frame = request.to_frame();
     assert!(frame.len() >= 14 + 4, "test_run demands an Ethernet header");
-    let bytes = frame[CountRequest::OFFSET..][..size_of::<CountRequest>()].try_into().expect("it fits");
-    let read = CountRequest::from_bytes(bytes);
+    let (read, _) = CountRequest::read_from_prefix(&frame[OFFSET..]).expect("it fits");
     assert_eq!(read.as_bytes(), request.as_bytes());
     assert_eq!((read.cookie, read.socket, read.difference), (5, socket, -6));
 }

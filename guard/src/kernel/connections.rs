@@ -10,11 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use aya::{
-    Ebpf,
-    maps::Map,
-    programs::{TestRun as _, TestRunOptions, Xdp},
-};
+use aya::{Ebpf, maps::Map, programs::Xdp};
 use guard_common::{
     address::Address,
     connections::{ConnectionKey, CountRequest, CountWork, OPEN_WORDS, Socket},
@@ -25,7 +21,7 @@ use guard_common::{
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::{KernelError, bpf, bpffs::PinDirectory, words::Words};
+use super::{KernelError, ask::ask, bpf, bpffs::PinDirectory, words::Words};
 
 /// The tables of open connections. A clone is another handle on the same ones.
 #[derive(Clone)]
@@ -114,11 +110,7 @@ impl Connections {
     }
 
     fn count(&self, request: CountRequest) -> Result<(), KernelError> {
-        let frame = request.to_frame();
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(&frame);
-        let run = self.0.counter.test_run(options);
-        run.map(drop).map_err(|source| KernelError::Verifier { program: names::PROGRAM_COUNT, source })
+        ask(&self.0.counter, &request).map_err(|source| KernelError::Verifier { program: names::PROGRAM_COUNT, source })
     }
 }
 

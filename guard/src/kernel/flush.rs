@@ -5,11 +5,7 @@
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use aya::{
-    Ebpf,
-    programs::{ProgramError, TestRun as _, TestRunOptions, Xdp},
-    util::online_cpus,
-};
+use aya::{Ebpf, programs::Xdp, util::online_cpus};
 use guard_common::{
     names,
     records::{FLUSH_SETS, FlushRequest, GATE_SETS, GATE_SHUT_MS},
@@ -21,7 +17,7 @@ use nix::{
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tracing::warn;
 
-use super::{KernelError, bpffs::PinDirectory};
+use super::{KernelError, ask::ask, bpffs::PinDirectory};
 
 /// What has been held for as long as a gate stays shut.
 pub(crate) const FLUSH_AGE: Duration = Duration::from_millis(GATE_SHUT_MS as u64);
@@ -104,10 +100,7 @@ fn run_on(program: &Xdp, cpu: u32, age: Duration) -> Result<(), Box<dyn std::err
     set.set(cpu as usize)?;
     sched_setaffinity(Pid::from_raw(0), &set)?;
     for first_set in (0..GATE_SETS as u32).step_by(FLUSH_SETS as usize) {
-        let request = FlushRequest { first_set, age_ms: age.as_millis() as u32 }.to_bytes();
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(&request);
-        program.test_run(options).map_err(|error: ProgramError| Box::new(error))?;
+        ask(program, &FlushRequest { first_set, age_ms: age.as_millis() as u32 })?;
     }
     Ok(())
 }

@@ -13,11 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use aya::{
-    Ebpf,
-    programs::{TestRun as _, TestRunOptions, Xdp},
-    util::online_cpus,
-};
+use aya::{Ebpf, programs::Xdp, util::online_cpus};
 use aya_obj::Object;
 use guard_common::{
     names,
@@ -31,7 +27,7 @@ use nix::{
 };
 use tracing::{info, warn};
 
-use super::{KernelError, bpffs::PinDirectory};
+use super::{KernelError, ask::ask, bpffs::PinDirectory};
 use crate::clock::Clock;
 use list::{Carry, STATE_MAPS, StateMap};
 use pins::{StatePins, pin_name};
@@ -221,10 +217,8 @@ impl Succession {
         let Carry::Moved(counted) = self.map.carry else { return };
         for former in &self.former {
             let add = |index, numbers| {
-                let request = AddRequest { table: counted as u32, index, numbers }.to_frame();
-                let mut options = TestRunOptions::new();
-                options.data_in = Some(&request);
-                adder.test_run(options).map(drop).map_err(io::Error::other)
+                let request = AddRequest { table: counted as u32, index, numbers };
+                ask(adder, &request).map_err(io::Error::other)
             };
             let moved = self.table.check_kin(former).and_then(|()| former.take_sums(add));
             moved.unwrap_or_else(|error| complain(self.map, &error));

@@ -44,6 +44,13 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// Returns what a command said that must have done what it was to do.
+    #[track_caller]
+    pub fn done(&self, command: &str) -> String {
+        assert!(self.status.success(), "{command}: {self:?}");
+        self.stdout.join("\n")
+    }
+
     /// The exit code, or none where a signal ended the program.
     pub fn code(&self) -> Option<i32> {
         self.status.code()

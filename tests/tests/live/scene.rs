@@ -58,9 +58,7 @@ impl Scene {
     /// Runs a command, which must do; returns what guard says.
     #[track_caller]
     pub(crate) fn done(&self, command: &str) -> String {
-        let answer = self.ask(command);
-        assert!(answer.status.success(), "{command}: {answer:?}");
-        answer.stdout.join("\n")
+        self.ask(command).done(command)
     }
 
     /// Runs a command, which must be refused and change nothing; returns why.
